@@ -1,0 +1,1 @@
+"""The host agent: read, render, plan, apply, report."""

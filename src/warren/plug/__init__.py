@@ -1,0 +1,1 @@
+"""How an instance's interface meets br-int: the part that a hypervisor's VIF driver plays."""

@@ -1,0 +1,1 @@
+"""Fixtures that others may use as well: a private Open vSwitch, network namespaces, generators of states."""
