@@ -25,16 +25,17 @@ class Snapshot(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
 
 
 class Delta(msgspec.Struct, frozen=True, tag_field="type", tag="delta"):
-    """What changed since the message before: objects set, keys deleted."""
+    """What changed from revision `since` (that of the message before, or the one resumed from): set and deleted."""
 
     epoch: str
+    since: int
     revision: int
     set: dict[str, msgspec.Raw] = {}
     delete: tuple[str, ...] = ()
 
 
 class Keepalive(msgspec.Struct, frozen=True, tag_field="type", tag="keepalive"):
-    """Nothing happened; the connection lives."""
+    """Nothing happened; the connection lives. `revision` is that of the message before."""
 
     epoch: str
     revision: int
