@@ -1,0 +1,48 @@
+"""Everything that can be said about the checkout without running it: `./run check`.
+
+Runs each check to its end, also after a failure, and says at the end which failed. Never changes a file.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+CHECKS: Final[dict[str, tuple[str, ...]]] = {
+    "format": ("ruff", "format", "--check", "--quiet", "."),
+    "lint": ("ruff", "check", "--quiet", "."),
+    "types": ("mypy",),
+    "import layers": ("lint-imports",),
+    "sizes": (sys.executable, "scripts/sizes.py"),
+    "words": (sys.executable, "scripts/words.py"),
+    "links": (sys.executable, "scripts/links.py"),
+    "shell": ("bash", "-n", "run"),
+}
+"""What is checked -> the command that checks it, silent or nearly so when all is well."""
+
+
+def passes(name: str, command: tuple[str, ...]) -> bool:
+    """Run one check; print its output only when it failed."""
+    start = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    failed = done.returncode != 0
+    print(f"{'FAILED' if failed else 'ok':6} {name} ({time.monotonic() - start:.1f} s)", flush=True)
+    if failed:
+        print(done.stdout.rstrip(), flush=True)
+    return not failed
+
+
+def main() -> int:
+    os.environ["NO_COLOR"] = "1"
+    failed = [name for name, command in CHECKS.items() if not passes(name, command)]
+    if failed:
+        print(f"check: {', '.join(failed)} failed.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
