@@ -13,20 +13,24 @@ from typing import Final
 
 import pytest
 
+HERE: Final = Path(__file__).parent
+FAST: Final = {"unit", "laws", "ovs"}
+"""The tiers that --fast keeps, but for what needs root in them."""
 SESSION: Final = "WARREN_TEST_SESSION"
 """Environment variable that every process started by this run inherits, and by which it is found again."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fast", action="store_true", help="leave out the tests that need root")
+    parser.addoption("--fast", action="store_true", help="only the quick tests that need no root")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave root's tests out when asked to; refuse to run them as somebody else."""
-    for_root = [item for item in items if item.get_closest_marker("root")]
+    """With --fast, keep the quick tiers; without, refuse root's tests to anybody else."""
+    for_root = {item for item in items if item.get_closest_marker("root")}
     if config.getoption("--fast"):
-        config.hook.pytest_deselected(items=for_root)
-        items[:] = [item for item in items if item not in for_root]
+        quick = [item for item in items if item.path.relative_to(HERE).parts[0] in FAST and item not in for_root]
+        config.hook.pytest_deselected(items=[item for item in items if item not in quick])
+        items[:] = quick
     elif for_root and os.geteuid() != 0:
         raise pytest.UsageError(f"{len(for_root)} of these tests need root: `sudo ./run test`, or `./run test --fast`.")
 
