@@ -1,0 +1,55 @@
+"""Taking a lab down: exactly what it made, also after a crash, and saying what was removed."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from warren.lab import processes
+from warren.lab.directory import LABS
+from warren.lab.manifest import Made, Manifest
+from warren.lab.plan import checked_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What a lab left behind and is now gone."""
+
+    ended: tuple[processes.LabProcess, ...] = ()
+    made: tuple[Made, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.ended or self.made)
+
+    def sentences(self) -> Iterable[str]:
+        """What was removed, for a person."""
+        if self.ended:
+            programs = Counter(process.program for process in self.ended)
+            listed = ", ".join(f"{count} {program}" for program, count in sorted(programs.items()))
+            yield f"ended {len(self.ended)} processes ({listed})"
+        for kind in ("namespace", "link", "directory"):
+            names = [thing.name for thing in self.made if thing.kind == kind]
+            if names:
+                yield f"removed {kind if len(names) == 1 else _plural(kind)} {', '.join(names)}"
+
+
+def _plural(kind: str) -> str:
+    return "directories" if kind == "directory" else f"{kind}s"
+
+
+def take_down(name: str) -> Removed:
+    """End every process of the lab of that name, with which its namespaces and links vanish, and delete its files.
+
+    Gives an empty `Removed` when there was nothing. Does not need anything of the lab to be alive or readable.
+
+    Raises:
+        Impossible: a process does not end.
+    """
+    directory = LABS / checked_name(name)
+    made = Manifest(directory / "manifest.jsonl").read()
+    ended = processes.end(name)
+    if directory.exists():
+        # Sockets and files only: every mount under it was made in namespaces that are gone.
+        shutil.rmtree(directory)
+        made = made or (Made(kind="directory", name=str(directory)),)
+    return Removed(ended=ended, made=made)

@@ -1,0 +1,64 @@
+"""What this machine must have for a lab, asked before anything is changed. Only reads."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from warren.core.errors import Unmet
+from warren.core.state import Plug
+from warren.lab.processes import SYSTEM_PATH
+
+_PACKAGES: Final = {
+    "ovs-vswitchd": "openvswitch-switch",
+    "ovsdb-server": "openvswitch-switch",
+    "ovs-ofctl": "openvswitch-switch",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "iptables-restore": "iptables",
+    "ipset": "ipset",
+    "conntrack": "conntrack",
+    "ethtool": "ethtool",
+    "tcpdump": "tcpdump",
+    "ping": "iputils-ping",
+    "arping": "iputils-arping",
+    "brctl": "bridge-utils",
+    "ifconfig": "net-tools",
+    "busybox": "busybox",
+    "dropbear": "dropbear-bin",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+"""Program that a lab runs -> the Debian and Ubuntu package that has it."""
+
+_OVS_DIRECTORIES: Final = ("/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch")
+_SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+def check(plug: Plug) -> None:
+    """Say what is missing for a lab.
+
+    Raises:
+        Unmet: with everything of one kind that is missing, and the mend.
+    """
+    if os.geteuid() != 0:
+        raise Unmet("A lab makes network namespaces, for which it needs root: run it with sudo.")
+    missing = sorted(
+        {package for program, package in _PACKAGES.items() if not shutil.which(program, path=SYSTEM_PATH)}
+        | {"openvswitch-switch" for path in (*_OVS_DIRECTORIES, _SCHEMA) if not Path(path).exists()}
+    )
+    if missing:
+        raise Unmet(f"Programs are missing that a lab runs: install them with `apt-get install {' '.join(missing)}`.")
+    if not Path("/dev/net/tun").exists():
+        raise Unmet("This kernel offers no TAP devices (/dev/net/tun is missing): load the module with `modprobe tun`.")
+    if plug is Plug.HYBRID and not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
+        raise Unmet(
+            "This kernel does not show bridged frames to iptables, as the hybrid plug needs: load the module with "
+            "`modprobe br_netfilter`, or use --plug ovs."
+        )
+
+
+def datapath_type() -> str:
+    """`system` where the kernel has Open vSwitch's module loaded, else `netdev`, the one in userspace."""
+    return "system" if Path("/sys/module/openvswitch").exists() else "netdev"

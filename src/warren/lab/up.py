@@ -1,0 +1,57 @@
+"""Bringing a lab up: namespaces, cables, switches, server, agents; all of it, or nothing and the reason."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from warren.lab import fabric, host, machine, switch
+from warren.lab.directory import LabDirectory, claim
+from warren.lab.down import take_down
+from warren.lab.host import Place
+from warren.lab.plan import UNDERLAY, WORLD, LabPlan
+
+T = TypeVar("T")
+R = TypeVar("R")
+Say = Callable[[str], None]
+"""Told what is being done now, in a few words."""
+
+
+def bring_up(plan: LabPlan, say: Say) -> LabDirectory:
+    """Make a lab; when this returns, every agent has reported.
+
+    Raises:
+        Unmet: this machine lacks something; nothing was changed.
+        Conflict: a lab of that name is there already; nothing was changed.
+        WarrenError: something else went wrong; what had been made is removed again.
+    """
+    machine.check(plan.plug)
+    lab = claim(plan)
+    try:
+        make_hosts(lab, say)
+    except BaseException:
+        say("taking down again what was made")
+        take_down(plan.name)
+        raise
+    return lab
+
+
+def make_hosts(lab: LabDirectory, say: Say) -> dict[str, Place]:
+    """Hosts with their cables and Open vSwitch, without Warren itself; by name.
+
+    Raises:
+        Rejected: a command failed.
+    """
+    say("hosts: network, mount and UTS namespaces")
+    names = [UNDERLAY, WORLD, *(planned.name for planned in lab.plan.hosts)]
+    places = dict(zip(names, _together(lambda name: host.hold(lab, name), names), strict=True))
+    say("cables: the underlay and the external LAN")
+    fabric.connect(lab, places)
+    say("Open vSwitch on every host")
+    _together(lambda planned: switch.start(lab, places[planned.name]), lab.plan.hosts)
+    return places
+
+
+def _together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Do it for each at the same time; the first error counts when all have ended."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [future.result() for future in [pool.submit(work, item) for item in items]]
