@@ -1,0 +1,101 @@
+"""Which ports are wired on this host, and why the others are not.
+
+A port that is not wired has no flow at all: it is dead in both directions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warren.core.ids import LocalVlan, NetworkId, OfPort, PortId
+from warren.core.names import INTEGRATION_BRIDGE, to_physical
+from warren.core.state import HostState, Network, Plug, Port
+from warren.pipeline.view import Layout, SwitchView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WiredPort:
+    """A port that has an interface on br-int and passes frames."""
+
+    port: Port
+    network: Network
+    ofport: OfPort
+    vlan: LocalVlan
+
+    @property
+    def is_guarded(self) -> bool:
+        """Its source addresses are checked."""
+        return self.port.port_security_enabled and not self.port.is_service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WiredNetwork:
+    """A network with wired ports here, and the port of br-int that leads to the rest of it, if there is one."""
+
+    network: Network
+    vlan: LocalVlan
+    ports: tuple[WiredPort, ...]
+    uplink: OfPort | None
+
+
+def refusal(port: Port) -> str | None:
+    """Why this host must not wire a port whatever is plugged, or None.
+
+    Security groups of the plug `ovs` are not enforced by anything yet, so such a port would be open.
+    """
+    if port.plug is Plug.OVS and port.port_security_enabled and not port.is_service:
+        return (
+            f"port {port.id} has port security, which the plug 'ovs' does not enforce yet; "
+            "use the plug 'hybrid' on this host or disable port security of the port"
+        )
+    return None
+
+
+def unwired_reason(port: Port, state: HostState) -> str | None:
+    """Why a port with an interface here must stay dead, or None."""
+    network = state.network(port.network_id)
+    if network is None:
+        return f"port {port.id}: its network {port.network_id} is not known here"
+    if not (port.admin_state_up and network.admin_state_up):
+        return f"{'port' if network.admin_state_up else 'network of port'} {port.id} is administratively down"
+    return refusal(port)
+
+
+def networks_to_number(state: HostState, interfaces: frozenset[PortId]) -> frozenset[NetworkId]:
+    """The networks that need a local VLAN: those with a port to wire among the ports that have an interface."""
+    return frozenset(
+        port.network_id for port in state.of(Port) if port.id in interfaces and unwired_reason(port, state) is None
+    )
+
+
+def wired_ports(state: HostState, view: SwitchView) -> Iterator[WiredPort]:
+    """Every port that is to pass frames, in the order of their ids."""
+    for port in state.of(Port):
+        ofport, vlan = view.port_ofport(port.id), view.local_vlans.get(port.network_id)
+        network = state.network(port.network_id)
+        if ofport and vlan and network and unwired_reason(port, state) is None:
+            yield WiredPort(port=port, network=network, ofport=ofport, vlan=vlan)
+
+
+def wired_networks(state: HostState, view: SwitchView, layout: Layout) -> tuple[WiredNetwork, ...]:
+    """Every network with a wired port, in the order of local VLANs."""
+    members: dict[NetworkId, list[WiredPort]] = {}
+    for wired in wired_ports(state, view):
+        members.setdefault(wired.network.id, []).append(wired)
+    found = (
+        WiredNetwork(
+            network=ports[0].network,
+            vlan=ports[0].vlan,
+            ports=tuple(sorted(ports, key=lambda wired: wired.ofport)),
+            uplink=uplink(ports[0].network, view, layout),
+        )
+        for ports in members.values()
+    )
+    return tuple(sorted(found, key=lambda wired: wired.vlan))
+
+
+def uplink(network: Network, view: SwitchView, layout: Layout) -> OfPort | None:
+    """The port of br-int behind which the network's other hosts are."""
+    if network.network_type.is_tunnelled:
+        return view.patch_tun
+    physical = layout.physical_networks.get(network.physical_network or "")
+    return None if physical is None else view.ofport(INTEGRATION_BRIDGE, to_physical(physical.bridge)[0])
