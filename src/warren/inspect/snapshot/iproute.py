@@ -1,0 +1,240 @@
+"""Output of ip(8), as text or as JSON (`-j`), -> links, routes, rules, neighbours. IPv4 and IPv6."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_interface, ip_network
+from itertools import pairwise
+from typing import Any, Final
+
+from warren.inspect.snapshot.model import Address, KernelNeighbour, KernelRoute, Link, RoutingRule
+from warren.inspect.snapshot.text import Page
+
+_LINK: Final = re.compile(r"^(\d+): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
+_ONE_LINE: Final = re.compile(r"^(\d+): (\S+)\s+(inet6?) (\S+)")
+_ROUTE_TYPES: Final = frozenset(
+    {"unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "blackhole", "prohibit", "throw"}
+)
+_KINDS: Final = frozenset({"bridge", "veth", "tun", "vxlan", "gretap", "bond", "vlan", "dummy", "openvswitch"})
+
+
+def is_json(page: Page) -> bool:
+    return page.text.lstrip()[:1] == "["
+
+
+def _objects(page: Page) -> Iterator[Mapping[str, Any]]:
+    try:
+        parsed = json.loads(page.text)
+    except (ValueError, RecursionError) as error:
+        page.complain(getattr(error, "lineno", 1), getattr(error, "colno", 1), "this is not the JSON of ip(8)")
+        return
+    for item in parsed if isinstance(parsed, list) else []:
+        if isinstance(item, dict) and item:
+            yield item
+
+
+def read_links(page: Page) -> tuple[Link, ...]:
+    """`ip address` or `ip link`, with or without `-d`, `-j`; `ip -o addr` gives addresses and names only."""
+    return tuple(_json_links(page) if is_json(page) else _text_links(page))
+
+
+def _json_links(page: Page) -> Iterator[Link]:
+    for item in _objects(page):
+        flags = item.get("flags", ())
+        details = item.get("linkinfo")
+        yield Link(
+            name=str(item.get("ifname", "")),
+            index=_number(item.get("ifindex")),
+            mac=str(item.get("address", "")),
+            mtu=_number(item.get("mtu")),
+            is_up="UP" in flags,
+            has_carrier="NO-CARRIER" not in flags,
+            kind=str(details.get("info_kind", "")) if isinstance(details, dict) else "",
+            master=str(item.get("master", "")),
+            peer_index=_number(item.get("link_index")),
+            peer_namespace=str(item.get("link_netns", "")),
+            addresses=tuple(_json_addresses(item)),
+        )
+
+
+def _json_addresses(item: Mapping[str, Any]) -> Iterator[Address]:
+    addresses = item.get("addr_info", ())
+    for entry in addresses if isinstance(addresses, list) else ():
+        if isinstance(entry, dict) and "local" in entry:
+            yield Address(
+                ip=str(entry["local"]), prefix_length=_number(entry.get("prefixlen")), scope=str(entry.get("scope", ""))
+            )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _text_links(page: Page) -> Iterator[Link]:
+    link: Link | None = None
+    one_line: dict[str, Link] = {}
+    for number, line in page.lines():
+        if found := _LINK.match(line):
+            if link:
+                yield link
+            link = _text_link(found)
+        elif found := _ONE_LINE.match(line):
+            before = one_line.get(found.group(2), Link(name=found.group(2), index=int(found.group(1)), is_up=True))
+            one_line[before.name] = _with_address(page, number, before, line[found.start(3) :].split())
+        elif link and line.startswith(" "):
+            link = _detailed(page, number, link, line.split())
+        else:
+            page.complain(number, 1, "this is not a line of ip address")
+    if link:
+        yield link
+    yield from one_line.values()
+
+
+def _text_link(found: re.Match[str]) -> Link:
+    index, name, other, flags, rest = found.groups()
+    words = rest.split()
+    settings = dict(pairwise(words))
+    return Link(
+        name=name,
+        index=int(index),
+        mtu=int(settings["mtu"]) if settings.get("mtu", "").isdecimal() else 0,
+        is_up="UP" in flags.split(","),
+        has_carrier="NO-CARRIER" not in flags,
+        master=settings.get("master", ""),
+        peer_index=int(other[2:]) if other and other.startswith("if") and other[2:].isdecimal() else 0,
+    )
+
+
+def _detailed(page: Page, number: int, link: Link, words: list[str]) -> Link:
+    """A link with what one of its indented lines says."""
+    if words[0].startswith("link/"):
+        settings = dict(pairwise(words))
+        return replace(
+            link,
+            mac=words[1] if len(words) > 1 else "",
+            peer_namespace=settings.get("link-netns", ""),
+        )
+    if words[0] in ("inet", "inet6"):
+        return _with_address(page, number, link, words)
+    if words[0] in _KINDS and not link.kind:
+        return replace(link, kind=words[0])
+    return link
+
+
+def _with_address(page: Page, number: int, link: Link, words: list[str]) -> Link:
+    try:
+        interface = ip_interface(words[1])
+    except (ValueError, IndexError):
+        page.complain(number, 1, "this is not an address")
+        return link
+    scope = words[words.index("scope") + 1] if "scope" in words[:-1] else ""
+    address = Address(ip=str(interface.ip), prefix_length=interface.network.prefixlen, scope=scope)
+    return replace(link, addresses=(*link.addresses, address))
+
+
+def read_routes(page: Page) -> tuple[KernelRoute, ...]:
+    """`ip route`, of one table or of all."""
+    return tuple(_json_routes(page) if is_json(page) else _text_routes(page))
+
+
+def _json_routes(page: Page) -> Iterator[KernelRoute]:
+    for item in _objects(page):
+        hops = item.get("nexthops")
+        hop = hops[0] if isinstance(hops, list) and hops and isinstance(hops[0], dict) else item
+        via = hop.get("via")
+        gateway = hop.get("gateway") or (via.get("host", "") if isinstance(via, dict) else "")
+        settings = {
+            "dev": str(hop.get("dev", "")),
+            "via": str(gateway or ""),
+            "src": str(item.get("prefsrc", "")),
+            "table": str(item.get("table", "main")),
+            "metric": str(item.get("metric", 0)),
+        }
+        flags = item.get("flags", ())
+        is_up = not (isinstance(flags, list) and ("linkdown" in flags or "dead" in flags))
+        is_ipv6 = ":" in str(item.get("dst", "")) or ":" in settings["via"] or "pref" in item
+        if route := _route(str(item.get("dst", "")), settings, kind=str(item.get("type", "unicast")), is_ipv6=is_ipv6):
+            yield replace(route, is_up=is_up)
+
+
+def _text_routes(page: Page) -> Iterator[KernelRoute]:
+    for number, line in page.lines():
+        words = line.split()
+        kind = words.pop(0) if words[0] in _ROUTE_TYPES and len(words) > 1 else "unicast"
+        settings = dict(pairwise(words[1:]))
+        is_ipv6 = ":" in settings.get("via", "") or "pref" in settings
+        route = _route(words[0], settings, kind=kind, is_ipv6=is_ipv6)
+        if route is None:
+            page.complain(number, 1, "this is not a route")
+        else:
+            yield replace(route, is_up="linkdown" not in words and "dead" not in words)
+
+
+def _route(destination: str, settings: Mapping[str, str], *, kind: str, is_ipv6: bool) -> KernelRoute | None:
+    if destination == "default":
+        destination = "::/0" if is_ipv6 else "0.0.0.0/0"
+    try:
+        prefix = str(ip_network(destination, strict=False))
+    except ValueError:
+        return None
+    metric = settings.get("metric", "0")
+    return KernelRoute(
+        destination=prefix,
+        device=settings.get("dev", ""),
+        via=settings.get("via", ""),
+        source=settings.get("src", ""),
+        type=kind,
+        table=settings.get("table", "main"),
+        metric=int(metric) if metric.isdecimal() else 0,
+    )
+
+
+def read_rules(page: Page) -> tuple[RoutingRule, ...]:
+    """`ip rule`."""
+    return tuple(_json_rules(page) if is_json(page) else _text_rules(page))
+
+
+def _json_rules(page: Page) -> Iterator[RoutingRule]:
+    known = {"priority", "src", "srclen", "table", "protocol"}
+    for item in _objects(page):
+        source = str(item.get("src", "all")) + (f"/{item['srclen']}" if "srclen" in item else "")
+        others = " ".join(f"{key} {value}" for key, value in item.items() if key not in known)
+        yield RoutingRule(
+            preference=_number(item.get("priority")), source=source, table=str(item.get("table", "")), selector=others
+        )
+
+
+def _text_rules(page: Page) -> Iterator[RoutingRule]:
+    for number, line in page.lines():
+        preference, _, rest = line.partition(":")
+        words = rest.split()
+        if not preference.strip().isdecimal() or words[:1] != ["from"] or len(words) < 4 or words[-2] != "lookup":
+            page.complain(number, 1, "this is not a line of ip rule that can be read")
+            continue
+        yield RoutingRule(preference=int(preference), source=words[1], table=words[-1], selector=" ".join(words[2:-2]))
+
+
+def read_neighbours(page: Page) -> tuple[KernelNeighbour, ...]:
+    """`ip neigh`."""
+    return tuple(_json_neighbours(page) if is_json(page) else _text_neighbours(page))
+
+
+def _json_neighbours(page: Page) -> Iterator[KernelNeighbour]:
+    for item in _objects(page):
+        states = item.get("state", ())
+        state = str(states[0]) if isinstance(states, list) and states else ""
+        yield KernelNeighbour(
+            ip=str(item.get("dst", "")), device=str(item.get("dev", "")), mac=str(item.get("lladdr", "")), state=state
+        )
+
+
+def _text_neighbours(page: Page) -> Iterator[KernelNeighbour]:
+    for number, line in page.lines():
+        words = line.split()
+        settings = dict(pairwise(words[1:]))
+        if "dev" not in settings:
+            page.complain(number, 1, "this is not a line of ip neigh")
+            continue
+        state = words[-1] if words[-1].isupper() else ""
+        yield KernelNeighbour(ip=words[0], device=settings["dev"], mac=settings.get("lladdr", ""), state=state)

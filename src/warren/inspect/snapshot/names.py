@@ -1,0 +1,141 @@
+"""What the Networking API calls the things on the hosts: networks, ports, routers and floating IPs by id.
+
+Read from JSON as an API answers it. Nothing here is required: without names, ids and addresses are shown.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from warren.inspect.snapshot.text import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedNetwork:
+    """A network of the API."""
+
+    id: str
+    name: str = ""
+    network_type: str = ""
+    segmentation_id: int | None = None
+    mtu: int = 0
+    is_external: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPort:
+    """A port of the API."""
+
+    id: str
+    name: str = ""
+    network_id: str = ""
+    mac: str = ""
+    ips: tuple[str, ...] = ()
+    device_owner: str = ""
+    device_id: str = ""
+    host: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRouter:
+    """A router of the API."""
+
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedFloatingIp:
+    """A floating IP of the API and what it stands for."""
+
+    id: str
+    address: str
+    fixed_address: str = ""
+    port_id: str = ""
+    router_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """All that the API told, by id; empty where nobody asked it."""
+
+    networks: Mapping[str, NamedNetwork] = field(default_factory=lambda: MappingProxyType({}))
+    ports: Mapping[str, NamedPort] = field(default_factory=lambda: MappingProxyType({}))
+    routers: Mapping[str, NamedRouter] = field(default_factory=lambda: MappingProxyType({}))
+    floating_ips: Mapping[str, NamedFloatingIp] = field(default_factory=lambda: MappingProxyType({}))
+    is_known: bool = False
+    """The API was asked: what is not in here does not exist."""
+
+    def network(self, network_id: str) -> str:
+        """`'red'` where the network has a name, else its id."""
+        found = self.networks.get(network_id)
+        return f"'{found.name}'" if found and found.name else network_id
+
+    def port(self, port_id: str) -> str:
+        found = self.ports.get(port_id)
+        return f"'{found.name}'" if found and found.name else port_id
+
+
+def read_names(answer: Mapping[str, Any]) -> Names:
+    """An API's answers under `networks`, `ports`, `routers`, `floatingips`, each a list or a list's own answer."""
+    return Names(
+        networks={item["id"]: _network(item) for item in _items(answer, "networks")},
+        ports={item["id"]: _port(item) for item in _items(answer, "ports")},
+        routers={i["id"]: NamedRouter(id=i["id"], name=_text(i, "name")) for i in _items(answer, "routers")},
+        floating_ips={item["id"]: _floating_ip(item) for item in _items(answer, "floatingips")},
+        is_known=bool("networks" in answer and "ports" in answer),
+    )
+
+
+def _items(answer: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    """Objects under a key; `{"networks": [{"networks": [...]}]}`, pages as they came, as well."""
+    found = answer.get(key, [])
+    for item in found if isinstance(found, list) else [found]:
+        if isinstance(item, dict) and isinstance(item.get("id"), str):
+            yield {**item, "id": printable(item["id"])}
+        elif isinstance(item, dict) and isinstance(item.get(key), list):
+            yield from _items(item, key)
+
+
+def _text(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    return printable(value) if isinstance(value, str) else ""
+
+
+def _network(item: Mapping[str, Any]) -> NamedNetwork:
+    segmentation_id, mtu = item.get("provider:segmentation_id"), item.get("mtu")
+    return NamedNetwork(
+        id=item["id"],
+        name=_text(item, "name"),
+        network_type=_text(item, "provider:network_type"),
+        segmentation_id=segmentation_id if isinstance(segmentation_id, int) else None,
+        mtu=mtu if isinstance(mtu, int) else 0,
+        is_external=item.get("router:external") is True,
+    )
+
+
+def _port(item: Mapping[str, Any]) -> NamedPort:
+    fixed = item.get("fixed_ips")
+    return NamedPort(
+        id=item["id"],
+        name=_text(item, "name"),
+        network_id=_text(item, "network_id"),
+        mac=_text(item, "mac_address").lower(),
+        ips=tuple(_text(f, "ip_address") for f in fixed if isinstance(f, dict)) if isinstance(fixed, list) else (),
+        device_owner=_text(item, "device_owner"),
+        device_id=_text(item, "device_id"),
+        host=_text(item, "binding:host_id"),
+        status=_text(item, "status"),
+    )
+
+
+def _floating_ip(item: Mapping[str, Any]) -> NamedFloatingIp:
+    return NamedFloatingIp(
+        id=item["id"],
+        address=_text(item, "floating_ip_address"),
+        fixed_address=_text(item, "fixed_ip_address"),
+        port_id=_text(item, "port_id"),
+        router_id=_text(item, "router_id"),
+    )

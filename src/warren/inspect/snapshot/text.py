@@ -1,0 +1,55 @@
+"""Text from elsewhere, made safe: what a person's terminal must not see is taken out before anything is parsed."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from warren.inspect.parse.problem import Problem
+
+LINE_LIMIT_CHARS: Final = 1_000_000
+"""A longer line is no command's output; it is complained about and left out."""
+PROBLEM_LIMIT: Final = 20
+"""Problems kept per file; a file of garbage says so once, not a million times."""
+
+_ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-9;?]{0,32}[@-~]|\x1b\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)")
+_UNPRINTABLE: Final = (
+    *range(9),
+    *range(11, 32),
+    *range(127, 160),
+    0x200E,
+    0x200F,
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+)
+_CONTROL: Final = dict.fromkeys(_UNPRINTABLE, "\N{REPLACEMENT CHARACTER}")
+
+
+def printable(text: str) -> str:
+    """The text without terminal escapes, control characters and direction marks; tab and line feed stay."""
+    if "\x1b" in text:
+        text = _ESCAPE_SEQUENCE.sub("", text)
+    return text.replace("\r\n", "\n").translate(_CONTROL)
+
+
+@dataclass(slots=True)
+class Page:
+    """One file while it is read: its lines, and what was not understood in it."""
+
+    file: str
+    text: str
+    problems: list[Problem] = field(default_factory=list)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """(number, line) of every line that is neither blank nor absurdly long."""
+        for number, line in enumerate(self.text.split("\n"), 1):
+            if len(line) > LINE_LIMIT_CHARS:
+                self.complain(number, 1, f"a line of {len(line)} characters is left out")
+            elif line.strip():
+                yield number, line
+
+    def complain(self, line: int, column: int, message: str) -> None:
+        if len(self.problems) < PROBLEM_LIMIT:
+            self.problems.append(Problem(file=self.file, line=line, column=column, message=message))
+        elif len(self.problems) == PROBLEM_LIMIT:
+            self.problems.append(Problem(file=self.file, line=line, column=1, message="and more; no others are shown"))

@@ -1,0 +1,69 @@
+"""`ovs-appctl ofproto/trace` text -> which tables and flows a packet met and what the datapath would do."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from warren.inspect.snapshot.text import Page
+
+_RULE: Final = re.compile(r"^\s*(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$")
+_MISS: Final = re.compile(r"^\s*(\d+)\. No match\.")
+_BRIDGE: Final = re.compile(r'^\s*bridge\("([^"]*)"\)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedLookup:
+    """A table visited; `priority` is None for a miss. Actions are as printed below the rule."""
+
+    bridge: str
+    table: int
+    priority: int | None
+    match: str = ""
+    cookie: int = 0
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchTrace:
+    """The whole answer of ofproto/trace."""
+
+    lookups: tuple[TracedLookup, ...]
+    final_flow: str = ""
+    datapath_actions: str = ""
+
+
+def read_trace(page: Page) -> SwitchTrace:
+    """The output of ofproto/trace (ovs-vswitchd(8)), of one packet."""
+    lookups: list[TracedLookup] = []
+    bridge, ends = "", {"Final flow": "", "Datapath actions": ""}
+    for _, line in page.lines():
+        if found := _BRIDGE.match(line):
+            bridge = found.group(1)
+        elif found := _RULE.match(line):
+            table, match, priority, cookie = found.groups()
+            lookups.append(
+                TracedLookup(
+                    bridge=bridge,
+                    table=int(table),
+                    priority=int(priority),
+                    match=match or "",
+                    cookie=int(cookie or "0", 0),
+                )
+            )
+        elif found := _MISS.match(line):
+            lookups.append(TracedLookup(bridge=bridge, table=int(found.group(1)), priority=None))
+        elif (key := line.partition(":")[0]) in ends:
+            ends[key] = line.partition(":")[2].strip()
+        elif line.startswith(" ") and lookups and not line.lstrip().startswith(("-", ">")):
+            last = lookups[-1]
+            lookups[-1] = TracedLookup(
+                bridge=last.bridge,
+                table=last.table,
+                priority=last.priority,
+                match=last.match,
+                cookie=last.cookie,
+                actions=(*last.actions, line.strip()),
+            )
+    if not lookups and not ends["Datapath actions"]:
+        page.complain(1, 1, "this is not the output of ofproto/trace")
+    return SwitchTrace(lookups=tuple(lookups), final_flow=ends["Final flow"], datapath_actions=ends["Datapath actions"])

@@ -1,0 +1,79 @@
+"""SOURCE of the command line -> hosts: a file, `-`, a folder, an archive, `local`, `lab://HOST`, `ssh://user@host`."""
+
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from warren.core.errors import Invalid, NotFound
+from warren.inspect.snapshot.model import Bridge, Estate, Host, Printout
+from warren.inspect.snapshot.names import Names
+from warren.inspect.snapshot.text import printable
+from warren.sources.archive import is_archive, read_archive
+from warren.sources.capture import capture, over_ssh
+from warren.sources.folder import hosts_of, read_tree, unambiguous
+
+LOCAL: Final = "local"
+_SSH: Final = "ssh://"
+_SSH_DESTINATION: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9_][A-Za-z0-9_.-]*(?::\d{1,5})?")
+STDIN_LIMIT_BYTES: Final = 1024 * 1024 * 1024
+
+
+def open_estate(sources: Iterable[str], names: Names) -> Estate:
+    """All hosts of all sources as one estate; without a source, this host.
+
+    Raises:
+        Refused: a source names nothing, or two sources have one host.
+    """
+    hosts = [host for source in (tuple(sources) or (LOCAL,)) for host in read_source(source)]
+    return Estate(hosts=unambiguous(hosts, "what was given"), names=names)
+
+
+def read_source(source: str) -> tuple[Host, ...]:
+    """The hosts of one source."""
+    if is_live(source):
+        return hosts_of(read_archive(capture_of(source), source), source)
+    if source == "-":
+        return _content(sys.stdin.buffer.read(STDIN_LIMIT_BYTES), "standard input")
+    path = Path(source)
+    if path.is_dir():
+        return hosts_of(read_tree(path), source)
+    if path.is_file():
+        return _content(path.read_bytes(), source)
+    raise NotFound(
+        "NoSuchSource", f"there is no {printable(source)}: name a file, a folder, an archive, local or ssh://host"
+    )
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is a host that is captured now."""
+    return source == LOCAL or source.startswith(_SSH)
+
+
+def capture_of(source: str) -> bytes:
+    """The archive of a live source.
+
+    Raises:
+        Invalid: it is none.
+    """
+    if source == LOCAL:
+        return capture()
+    destination = source.removeprefix(_SSH).rstrip("/")
+    if not source.startswith(_SSH) or not _SSH_DESTINATION.fullmatch(destination):
+        raise Invalid("BadSource", f"{printable(source)} is not local, ssh://user@host or ssh://user@host:port")
+    return capture(over_ssh(destination), destination)
+
+
+def _content(content: bytes, name: str) -> tuple[Host, ...]:
+    if is_archive(content[:512]):
+        return hosts_of(read_archive(content, name), name)
+    return (_flows_only(printable(content.decode("utf-8", "replace")), name),)
+
+
+def _flows_only(text: str, name: str) -> Host:
+    """A single dump of flows, as a host of which only one bridge is known."""
+    if "actions=" not in text:
+        raise Invalid("NothingCaptured", f"{name} is neither an archive nor a dump of flows")
+    bridge = Path(name).name.rpartition("_")[2] or name
+    return Host(name=name, bridges=(Bridge(name=bridge, flows=Printout(file=name, text=text)),))
