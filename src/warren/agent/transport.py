@@ -1,0 +1,169 @@
+"""HTTP to the server: the state stream and reports, over TCP, TLS or a Unix socket. The only module that uses urllib3.
+
+Translates everything that can go wrong into `Unreachable` (try again) or `Rejected` (it answered no; the sentence says
+the mend). Retries nothing itself and keeps no state but idle connections.
+"""
+
+import socket
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection as PooledConnection
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.response import BaseHTTPResponse
+
+from warren.agent.config import ServerConfig
+from warren.core.errors import Rejected, Unreachable
+from warren.core.ids import HostName
+from warren.sync.messages import Report, StateMessage, decode_message, encode
+
+CONNECT_TIMEOUT_S: Final = 3.0
+REPORT_TIMEOUT_S: Final = 10.0
+SILENCE_TIMEOUT_S: Final = 30.0
+"""A state stream that sent nothing, not even a keepalive, for this long is dead."""
+READ_BYTES: Final = 1 << 16
+SAID_BYTES_MAX: Final = 500
+
+
+class UnixConnection(PooledConnection):
+    """An HTTP connection through a Unix stream socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=CONNECT_TIMEOUT_S)
+        self._path = path
+
+    def _new_conn(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            connection.connect(self._path)
+        except OSError as error:
+            connection.close()
+            raise NewConnectionError(self, f"{self._path}: {error.strerror}") from error
+        return connection
+
+
+class UnixPool(urllib3.HTTPConnectionPool):
+    """Connections to one Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", maxsize=2)
+        self._path = path
+
+    def _new_conn(self) -> UnixConnection:
+        return UnixConnection(self._path)
+
+
+class Server:
+    """The server, as one host's agent sees it. Safe for one thread that streams and one that reports."""
+
+    def __init__(self, config: ServerConfig, host: HostName) -> None:
+        self.url = config.url
+        self._token_file = config.token_file
+        self._prefix, self._pool = _connect(config.url)
+        self._host = host
+
+    def stream(self, resume_point: tuple[str, int] | None) -> Iterator[StateMessage]:
+        """Every message of one conversation, as it arrives; ends only by raising.
+
+        Raises:
+            Unreachable: no connection, or it broke, or was silent for too long.
+            Rejected: the server refused, or sent what is no message.
+        """
+        query = f"?epoch={quote(resume_point[0], safe='')}&revision={resume_point[1]}" if resume_point else ""
+        response = self._request("GET", f"state{query}", None, SILENCE_TIMEOUT_S)
+        try:
+            if response.status != HTTPStatus.OK:
+                raise self._refusal(response)
+            for line in _lines(response):
+                yield decode_message(line)
+        except (HTTPError, OSError) as error:
+            raise Unreachable(f"the state stream of {self.url} broke: {error}") from error
+        finally:
+            response.close()
+        raise Unreachable(f"{self.url} ended the state stream")
+
+    def report(self, report: Report) -> None:
+        """Deliver a report.
+
+        Raises:
+            Unreachable: it was not delivered, as far as is known.
+            Rejected: the server refused it.
+        """
+        response = self._request("POST", "report", encode(report), REPORT_TIMEOUT_S)
+        try:
+            if response.status != HTTPStatus.NO_CONTENT:
+                raise self._refusal(response)
+        finally:
+            response.drain_conn()
+            response.release_conn()
+
+    def _request(self, method: str, what: str, body: bytes | None, timeout_s: float) -> BaseHTTPResponse:
+        headers = {"Content-Type": "application/json"} if body else {}
+        if self._token_file is not None:
+            headers["Authorization"] = f"Bearer {_read_token(self._token_file)}"
+        try:
+            return self._pool.urlopen(
+                method,
+                f"{self._prefix}/agent/v1/hosts/{quote(self._host, safe='')}/{what}",
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
+            )
+        except (HTTPError, OSError) as error:
+            raise Unreachable(f"the server {self.url} does not answer: {error}") from error
+
+    def _refusal(self, response: BaseHTTPResponse) -> Unreachable | Rejected:
+        if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return Rejected(
+                f"the server {self.url} does not accept this agent's token for host {self._host}: "
+                f"put what `warren server agent-token {self._host}` prints into "
+                f"{self._token_file or 'a file and name it as server.token_file'}"
+            )
+        said = response.read(SAID_BYTES_MAX).decode(errors="replace")
+        kind = Unreachable if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Rejected
+        return kind(f"the server {self.url} answered {response.status}: {' '.join(said.split())}")
+
+
+def _connect(url: str) -> tuple[str, urllib3.HTTPConnectionPool]:
+    """(path prefix, idle connections) of a URL; connects to nothing yet."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return "", UnixPool(parts.path)
+    pool = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
+    return parts.path, pool(parts.hostname or "", parts.port, maxsize=2)
+
+
+def _read_token(path: Path) -> str:
+    """The token, read anew for each request, so that it can be exchanged under a running agent.
+
+    Raises:
+        Rejected: the file cannot be read or is empty.
+    """
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Rejected(f"the agent's token cannot be read from {path}: {error}") from error
+    if not token:
+        raise Rejected(f"the agent's token file {path} is empty")
+    return token
+
+
+def _lines(response: BaseHTTPResponse) -> Iterator[bytes]:
+    """Whole lines of a body of unknown length, each as soon as its end has come."""
+    pieces: list[bytes] = []
+    while piece := response.read1(READ_BYTES):
+        *ended, rest = piece.split(b"\n")
+        for line in ended:
+            pieces.append(line)
+            if whole := b"".join(pieces).strip():
+                yield whole
+            pieces = []
+        pieces.append(rest)

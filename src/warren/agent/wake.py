@@ -1,0 +1,33 @@
+"""Why the loop runs a pass: reasons from every source, gathered into one wake-up.
+
+A reason says where to look first (`ovsdb`, `netlink`, `state`, `audit`, …), never what to do there. However many come
+while a pass runs, they cause one further pass.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Wake:
+    """Gathers reasons from any thread; one thread waits for them."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._changed = threading.Condition()
+        self._reasons: set[str] = set()
+        self._clock = clock
+
+    def because(self, reason: str) -> None:
+        """Ask for a pass."""
+        with self._changed:
+            self._reasons.add(reason)
+            self._changed.notify()
+
+    def wait(self, timeout_s: float) -> frozenset[str]:
+        """The reasons since the last call, as soon as there is one; none after `timeout_s`."""
+        ends_at = self._clock() + timeout_s
+        with self._changed:
+            while not self._reasons and (left_s := ends_at - self._clock()) > 0:
+                self._changed.wait(left_s)
+            reasons, self._reasons = frozenset(self._reasons), set()
+        return reasons
