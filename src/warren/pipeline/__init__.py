@@ -4,13 +4,16 @@ What others use:
 
 * `render(state, view, layout)` -> bridge -> `BridgeFlows` (`.desired`, `.plan(installed)`);
 * `refusal(port)`, `unwired_reason(port, state)`: why a port must not pass frames;
-* `local_vlans`, `networks_to_number`: the local VLANs of a `SwitchView`.
+* `desired_rows(state, switch, layout)`, `present_rows(switch, desired)`: OVSDB's rows, to be compared by `plan`;
+* `switch_view(switch, state)`: the view that rendering needs, local VLANs included.
 """
 
 from warren.pipeline.cookies import LEARNED, Concern, Meaning, decode, encode, object_digits
 from warren.pipeline.flow import Flow, FlowKey
 from warren.pipeline.learned import is_learned
 from warren.pipeline.render import BridgeFlows, render
+from warren.pipeline.switch import Bridge, Switch, SwitchPort, switch_view
+from warren.pipeline.switch_rows import Row, desired_rows, present_rows, service_interface
 from warren.pipeline.table import RegisterField, Table
 from warren.pipeline.view import Layout, PhysicalNetwork, SwitchView
 from warren.pipeline.vlans import local_vlans
@@ -18,6 +21,7 @@ from warren.pipeline.wiring import networks_to_number, refusal, unwired_reason
 
 __all__ = [
     "LEARNED",
+    "Bridge",
     "BridgeFlows",
     "Concern",
     "Flow",
@@ -26,15 +30,22 @@ __all__ = [
     "Meaning",
     "PhysicalNetwork",
     "RegisterField",
+    "Row",
+    "Switch",
+    "SwitchPort",
     "SwitchView",
     "Table",
     "decode",
+    "desired_rows",
     "encode",
     "is_learned",
     "local_vlans",
     "networks_to_number",
     "object_digits",
+    "present_rows",
     "refusal",
     "render",
+    "service_interface",
+    "switch_view",
     "unwired_reason",
 ]

@@ -3,12 +3,10 @@
 Everything is in one temporary directory and ends with it. Needs the programs of `openvswitch-switch` only.
 """
 
-import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from warren.agent.drivers.jsonrpc import Connection
 from warren.core.errors import Rejected, Unmet, Unreachable
 
 SCHEMA: Final = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -44,8 +43,7 @@ class UnixControl:
 
     path: Path
     timeout_s: float = 10.0
-    _socket: socket.socket | None = None
-    _decoder: json.JSONDecoder = field(default_factory=json.JSONDecoder)
+    _connection: Connection | None = None
 
     def __call__(self, command: str, *arguments: str) -> str:
         """The command's answer.
@@ -54,37 +52,18 @@ class UnixControl:
             Rejected: the daemon says that the command is wrong.
             Unreachable: no daemon, or no answer.
         """
-        request = {"method": command, "params": list(arguments), "id": 0}
+        if self._connection is None:
+            self._connection = Connection(f"unix:{self.path}", self.timeout_s)
         try:
-            if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX)
-                self._socket.settimeout(self.timeout_s)
-                self._socket.connect(str(self.path))
-            self._socket.sendall(json.dumps(request).encode())
-            answer = self._answer(self._socket)
-        except OSError as error:
+            return str(self._connection.call(command, list(arguments)))
+        except Unreachable:
             self.close()
-            raise Unreachable(f"{self.path}: {error}") from error
-        if answer["error"] is not None:
-            raise Rejected(f"{command}: {answer['error'].strip()}")
-        return str(answer["result"])
+            raise
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _answer(self, connection: socket.socket) -> dict[str, Any]:
-        text = ""
-        while chunk := connection.recv(1 << 20):
-            text += chunk.decode()
-            if text.rstrip().endswith("}"):
-                try:
-                    answer: dict[str, Any] = self._decoder.decode(text)
-                except json.JSONDecodeError:
-                    continue
-                return answer
-        raise ConnectionResetError("it closed the connection")
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -27,6 +27,8 @@ def tunnels(state: HostState, layout: Layout) -> Iterator[Tunnel]:
     learning: one for each type that both ends speak. l2pop: only the types of networks that both hosts have ports on.
     """
     for peer in state.of(Peer):
+        if peer.vtep_ip in ("", layout.local_ip):
+            continue
         for tunnel_type in NetworkType:
             is_spoken = tunnel_type in peer.tunnel_types and tunnel_type in layout.tunnel_types
             if is_spoken and (state.deployment.tunnel_mode is TunnelMode.LEARNING or _share(state, peer, tunnel_type)):

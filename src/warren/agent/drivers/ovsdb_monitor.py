@@ -1,0 +1,81 @@
+"""Says at once when bridges, ports or interfaces change in OVSDB. Reads nothing for anybody: events only wake.
+
+RFC 7047, 4.1.5 and 4.1.6. Counters and states of links are not watched.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from warren.agent.drivers.jsonrpc import Connection
+from warren.agent.drivers.ovsdb import COLUMNS, DATABASE
+from warren.core.errors import DriverError
+
+FIRST_RETRY_S: Final = 0.05
+LAST_RETRY_S: Final = 2.0
+
+
+class OvsdbMonitor(threading.Thread):
+    """Calls `wake` with the names of what changed, from its own thread, until `stop`.
+
+    Also after every (re)connection, with no names: what happened in between is unknown. `wake` must only take note.
+    """
+
+    def __init__(self, remote: str, wake: Callable[[frozenset[str]], None], timeout_s: float = 10.0) -> None:
+        super().__init__(name="ovsdb-monitor", daemon=True)
+        self._remote = remote
+        self._wake = wake
+        self._timeout_s = timeout_s
+        self._stopped = threading.Event()
+        self._connection: Connection | None = None
+
+    def run(self) -> None:
+        retry_s = FIRST_RETRY_S
+        while not self._stopped.is_set():
+            try:
+                self._watch()
+                retry_s = FIRST_RETRY_S
+            except DriverError:
+                retry_s = min(2 * retry_s, LAST_RETRY_S)
+            self._stopped.wait(retry_s)
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stopped.set()
+        if self._connection is not None:
+            self._connection.close()
+        self.join()
+
+    def _watch(self) -> None:
+        """Follow one connection until it breaks."""
+        self._connection = connection = Connection(self._remote, self._timeout_s)
+        try:
+            initial = connection.call("monitor", [DATABASE, None, _REQUESTS])
+            names = dict(_names(initial))
+            self._wake(frozenset())
+            connection.settimeout(None)
+            for message in connection.messages():
+                if message.get("method") == "update":
+                    names |= _names(message["params"][1])
+                    self._wake(frozenset(names[uuid] for uuid in _uuids(message["params"][1]) if uuid in names))
+        finally:
+            connection.close()
+
+
+_REQUESTS: Final = {
+    table: {"columns": [column for column in columns if column != "_uuid"]} for table, columns in COLUMNS.items()
+}
+
+
+def _uuids(updates: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [uuid for rows in updates.values() for uuid in rows]
+
+
+def _names(updates: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Row -> its name, from the new rows; what was deleted keeps the name it had."""
+    return {
+        uuid: row["new"]["name"]
+        for rows in updates.values()
+        for uuid, row in rows.items()
+        if "name" in row.get("new", {})
+    }
