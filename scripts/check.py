@@ -16,7 +16,7 @@ CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "format": ("ruff", "format", "--check", "--quiet", "."),
     "lint": ("ruff", "check", "--quiet", "."),
     "types": ("mypy",),
-    "import layers": ("lint-imports",),
+    "import layers": ("lint-imports", "--no-cache"),
     "sizes": (sys.executable, "scripts/sizes.py"),
     "words": (sys.executable, "scripts/words.py"),
     "links": (sys.executable, "scripts/links.py"),
