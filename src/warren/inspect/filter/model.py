@@ -16,7 +16,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule of a chain. `matches` are its options before the target, in order, without `-m`."""
+    """A rule of a chain. `matches` are its options before the target, in order; `-m` says whose the next are."""
 
     text: str
     matches: tuple[Option, ...] = ()

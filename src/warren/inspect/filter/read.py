@@ -51,7 +51,7 @@ def _rule(text: str, words: list[str], line: int) -> Rule:
     options = _options(words)
     at = next((i for i, option in enumerate(options) if option.name in ("-j", "-g")), len(options))
     jump = options[at] if at < len(options) else Option(name="-j")
-    matches = tuple(o for o in options[:at] if o.name not in ("-m", "--comment"))
+    matches = tuple(o for o in options[:at] if o.name != "--comment")
     comment = next((o.values[0] for o in options[:at] if o.name == "--comment" and o.values), "")
     return Rule(
         text=text,
