@@ -1,4 +1,13 @@
-"""Routers, DHCP servers and security groups on a host, rendered from HostState. Pure.
+"""Routers, DHCP servers and security groups of a host: desired state -> settings. Pure; drivers apply them."""
 
-Out come links, addresses, routes, iptables text and dnsmasq files.
-"""
+from warren.core.state import HostState
+from warren.namespaces import dhcp, routers
+from warren.namespaces.dhcp import servers
+from warren.namespaces.settings import Key, Kind, Setting, owner_of
+
+__all__ = ["Key", "Kind", "Setting", "owner_of", "render", "servers"]
+
+
+def render(state: HostState) -> dict[Key, Setting]:
+    """Every setting of the namespaces that this host should have."""
+    return {**routers.render(state), **dhcp.render(state)}

@@ -1,0 +1,252 @@
+"""Routers' and DHCP servers' network namespaces: reads them back whole, applies the difference.
+
+Order is the point of this module. A packet that is tracked before its translation rule exists is never translated
+afterwards, so a path is taken away before rules change and laid only when they stand: withdraw, then sysctls and
+rules, then links, addresses and routes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from warren.agent.drivers import arp, conntrack, iptables, netlink, netns
+from warren.agent.drivers.command import run
+from warren.core.errors import DriverError, Rejected
+from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
+from warren.namespaces import Key, Kind, Setting, owner_of
+from warren.namespaces.links import SYSCTLS
+from warren.reconcile.plan import Plan, plan
+
+OURS: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
+PROC_SYS: Final = Path("/proc/sys")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """An address that appeared on an interface and that its neighbours must hear of, once frames can leave."""
+
+    namespace: str
+    interface: str
+    mac_address: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of applying a plan.
+
+    `failed`: what kept a thing from its setting, by key; the rest was applied. `announcements`: to be sent by
+    `announce` when the interfaces forward.
+    """
+
+    failed: dict[Key, str]
+    announcements: tuple[Announcement, ...]
+
+
+class Namespaces:
+    """The namespaces of one host whose names begin with `qrouter-` and `qdhcp-`."""
+
+    def installed(self, only: Iterable[str] | None = None) -> dict[Key, Setting]:
+        """Read back every setting of the namespaces, or of those named (an absent one has none)."""
+        present = sorted(name for name in netns.names() if name.startswith(OURS))
+        wanted = None if only is None else frozenset(only)
+        found: dict[Key, Setting] = {}
+        for name in present:
+            if wanted is None or name in wanted:
+                found.update(_read(name))
+        return found
+
+    def apply(self, changes: Plan[Key, Setting]) -> Outcome:
+        """Apply a plan, namespace by namespace; what fails in one stops nothing in another."""
+        failed: dict[Key, str] = {}
+        announcements: list[Announcement] = []
+        for name in sorted({key.namespace for part in (changes.add, changes.change, changes.remove) for key in part}):
+            each = _Change(name, changes, failed)
+            try:
+                each.apply()
+            except DriverError as error:
+                failed[Key(name, Kind.NAMESPACE, name)] = str(error)
+            announcements += each.announcements
+        return Outcome(failed=failed, announcements=tuple(announcements))
+
+
+def announce(announcements: Iterable[Announcement]) -> list[str]:
+    """Tell the neighbours of every address; what could not be told, a sentence each."""
+    complaints = []
+    for each in announcements:
+        try:
+            with netns.entered(each.namespace):
+                arp.announce(each.interface, each.mac_address, each.address)
+        except DriverError as error:
+            complaints.append(str(error))
+    return complaints
+
+
+def _read(name: str) -> Iterator[tuple[Key, Setting]]:
+    try:
+        with netns.entered(name):
+            tables = netlink.read()
+            chains = iptables.installed() if name.startswith(ROUTER_NAMESPACE_PREFIX) else {}
+            sysctls = {path: _sysctl(path) for path in SYSCTLS}
+    except Rejected:
+        return  # a file of that name that is no namespace (any more): as good as absent, and made anew
+    yield Key(name, Kind.NAMESPACE, name), Setting()
+    for path, number in sysctls.items():
+        yield Key(name, Kind.SYSCTL, path), Setting(value=number)
+    for chain, lines in chains.items():
+        yield Key(name, Kind.CHAIN, chain), Setting(value=lines)
+    for link in tables.links:
+        if link.name != "lo":
+            direction = "up" if link.is_up else "down"
+            value = f"{link.mac_address} mtu {link.mtu_bytes} {direction}"
+            yield Key(name, Kind.LINK, link.name), Setting(value=value)
+    for each in tables.addresses:
+        if each.interface != "lo":
+            yield Key(name, Kind.ADDRESS, f"{each.interface} {each.address}"), Setting()
+    for route in tables.routes:
+        yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
+
+
+def _sysctl(path: str) -> str:
+    try:
+        return (PROC_SYS / path).read_text().strip()
+    except OSError:
+        return "absent"
+
+
+class _Change:
+    """One namespace's part of a plan, applied in the order that this module promises."""
+
+    def __init__(self, name: str, changes: Plan[Key, Setting], failed: dict[Key, str]) -> None:
+        self.name = name
+        self.failed = failed
+        self.announcements: list[Announcement] = []
+        self._added = {key: setting for key, setting in changes.add.items() if key.namespace == name}
+        self._changed = {key: pair for key, pair in changes.change.items() if key.namespace == name}
+        self._removed = {key: setting for key, setting in changes.remove.items() if key.namespace == name}
+
+    def apply(self) -> None:
+        whole = Key(self.name, Kind.NAMESPACE, self.name)
+        if whole in self._removed:
+            netns.delete(self.name)
+            return
+        if whole in self._added:
+            if self.name in netns.names():
+                netns.delete(self.name)
+            netns.create(self.name)
+        self._take_in()
+        with netns.entered(self.name):
+            self._withdraw()
+            self._each(self._wanted(Kind.SYSCTL), _write_sysctl)
+            self._write_rules()
+            self._each(self._wanted(Kind.LINK), _set_link)
+            self._each(self._wanted(Kind.ADDRESS), _add_address)
+            self._each(self._wanted(Kind.ROUTE), _set_route)
+            self._note_announcements()
+
+    def _wanted(self, kind: Kind) -> list[tuple[Key, str]]:
+        both = [*self._added.items(), *((key, new) for key, (_, new) in self._changed.items())]
+        return [(key, setting.value) for key, setting in both if key.kind is kind]
+
+    def _each(self, settings: Iterable[tuple[Key, str]], act: Callable[[Key, str], None]) -> None:
+        for key, value in settings:
+            if key in self.failed:
+                continue
+            try:
+                act(key, value)
+            except DriverError as error:
+                self.failed[key] = str(error)
+
+    def _take_in(self) -> None:
+        """Move interfaces that are still on the host into the namespace; they arrive down and without addresses."""
+        missing = [key for key in self._added if key.kind is Kind.LINK]
+        outside = netlink.read_links() if missing else {}
+        for key in missing:
+            if key.name not in outside:
+                self.failed[key] = f"interface {key.name} does not exist yet"
+                continue
+            try:
+                run(["ip", "link", "set", key.name, "netns", self.name])
+            except DriverError as error:
+                self.failed[key] = str(error)
+
+    def _withdraw(self) -> None:
+        self._each(self._unwanted(Kind.ROUTE), _delete_route)
+        self._each(self._unwanted(Kind.ADDRESS), _delete_address)
+        self._each(self._unwanted(Kind.LINK), _delete_link)
+
+    def _unwanted(self, kind: Kind) -> list[tuple[Key, str]]:
+        return [(key, setting.value) for key, setting in self._removed.items() if key.kind is kind]
+
+    def _write_rules(self) -> None:
+        """Rules at once; then forget connections that were translated as they now are not, or not yet."""
+        desired = {key.name: value for key, value in self._wanted(Kind.CHAIN)}
+        before = {key.name: old.value for key, (old, _) in self._changed.items() if key.kind is Kind.CHAIN}
+        before |= {key.name: setting.value for key, setting in self._removed.items() if key.kind is Kind.CHAIN}
+        if not desired and not before:
+            return
+        try:
+            iptables.apply(plan(desired, before))
+            had, has = iptables.translations(before), iptables.translations(desired)
+            for address in sorted({address for address, _ in had - has}):
+                conntrack.forget_address(address)
+            if has - had and before:
+                conntrack.forget_unanswered()
+        except DriverError as error:
+            self.failed[Key(self.name, Kind.CHAIN, "")] = str(error)
+
+    def _note_announcements(self) -> None:
+        links = netlink.read_links() if any(self._wanted(Kind.ADDRESS)) else {}
+        for key, _ in self._wanted(Kind.ADDRESS):
+            interface, _, cidr = key.name.partition(" ")
+            link = links.get(interface)
+            if link is not None and link.is_up and ":" not in cidr and key not in self.failed:
+                address = cidr.partition("/")[0]
+                self.announcements.append(
+                    Announcement(
+                        namespace=self.name, interface=interface, mac_address=link.mac_address, address=address
+                    )
+                )
+
+
+def _write_sysctl(key: Key, value: str) -> None:
+    try:
+        (PROC_SYS / key.name).write_text(value)
+    except OSError as error:
+        raise Rejected(f"{key.name} cannot be set to {value} in {key.namespace}: {error.strerror}") from error
+
+
+def _set_link(key: Key, value: str) -> None:
+    mac, _, mtu, direction = value.split()
+    run(["ip", "link", "set", "dev", key.name, "address", mac, "mtu", mtu])
+    run(["ip", "link", "set", "dev", key.name, direction])
+
+
+def _add_address(key: Key, _: str) -> None:
+    interface, _, cidr = key.name.partition(" ")
+    flags = ["nodad"] if ":" in cidr else []
+    run(["ip", "address", "replace", cidr, "dev", interface, *flags])
+
+
+def _set_route(key: Key, value: str) -> None:
+    run(["ip", *_family(key), "route", "replace", key.name, *value.split()])
+
+
+def _delete_route(key: Key, _: str) -> None:
+    run(["ip", *_family(key), "route", "delete", key.name])
+
+
+def _delete_address(key: Key, _: str) -> None:
+    interface, _, cidr = key.name.partition(" ")
+    run(["ip", "address", "delete", cidr, "dev", interface])
+
+
+def _delete_link(key: Key, _: str) -> None:
+    """An interface that is not Warren's to have here: a port that left, whose bridge port the OVSDB stage deletes."""
+    if owner_of(key.namespace) and key.name.startswith(("qr-", "qg-", "tap")):
+        run(["ip", "link", "set", "dev", key.name, "down"])
+
+
+def _family(key: Key) -> list[str]:
+    return ["-6"] if ":" in key.name else ["-4"]

@@ -1,0 +1,248 @@
+"""Links, addresses and routes of a network namespace, read from the kernel by rtnetlink(7), and their changes.
+
+Reads only; links are changed by ip(8) in `namespaces.py`. Written on plain sockets because reading is all that is
+needed, of every namespace at each audit: 800 links take some milliseconds, and nothing has to be imported.
+"""
+
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from warren.agent.drivers import netns
+from warren.core.errors import Rejected
+
+NLMSG_ERROR: Final = 2
+NLMSG_DONE: Final = 3
+RTM_NEWLINK, RTM_GETLINK = 16, 18
+RTM_NEWADDR, RTM_GETADDR = 20, 22
+RTM_NEWROUTE, RTM_GETROUTE = 24, 26
+NLM_F_REQUEST_DUMP: Final = 0x301
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
+IFLA_INFO_KIND: Final = 1
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
+RT_TABLE_MAIN: Final = 254
+RTPROT_KERNEL: Final = 2
+RTN_UNICAST: Final = 1
+IFF_UP: Final = 1
+SCOPE_LINK: Final = 253
+CHANGES: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+"""RTMGRP_LINK, IPv4 and IPv6 addresses, IPv4 and IPv6 routes."""
+
+_header = struct.Struct("=IHHII")
+_attribute = struct.Struct("=HH")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A network interface; `kind` is rtnetlink's (`veth`, `bridge`, `tun`, `openvswitch`; empty for a physical one)."""
+
+    name: str
+    mac_address: str
+    mtu_bytes: int
+    is_up: bool
+    index: int
+    master: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceAddress:
+    """An address on an interface, `10.0.0.1/24`. IPv6 link-local ones are left out."""
+
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledRoute:
+    """A unicast route of the main table that the kernel did not make by itself."""
+
+    destination: str
+    """A prefix, `default`, or `::/0` for IPv6's default."""
+    by: str
+    """`via <address>` or `dev <interface>`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """What a namespace holds."""
+
+    links: tuple[Link, ...]
+    addresses: tuple[InterfaceAddress, ...]
+    routes: tuple[InstalledRoute, ...]
+
+
+def read_links() -> dict[str, Link]:
+    """Every link of the calling thread's namespace, by name."""
+    with _opened() as kernel:
+        return {link.name: link for link in _links(kernel)}
+
+
+def read() -> Tables:
+    """Everything of the calling thread's namespace."""
+    with _opened() as kernel:
+        links = tuple(_links(kernel))
+        by_index = {link.index: link.name for link in links}
+        return Tables(
+            links=links, addresses=tuple(_addresses(kernel, by_index)), routes=tuple(_routes(kernel, by_index))
+        )
+
+
+def _opened(groups: int = 0) -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    kernel.bind((0, groups))
+    return kernel
+
+
+def _links(kernel: socket.socket) -> Iterator[Link]:
+    for message in _dump(kernel, RTM_GETLINK, RTM_NEWLINK):
+        _, _, index, flags, _ = struct.unpack_from("=BxHiII", message)
+        attributes = dict(_attributes(message, 16))
+        info = dict(_attributes(attributes.get(IFLA_LINKINFO, b""), 0))
+        yield Link(
+            name=attributes[IFLA_IFNAME].rstrip(b"\0").decode(),
+            mac_address=attributes.get(IFLA_ADDRESS, b"").hex(":"),
+            mtu_bytes=_number(attributes.get(IFLA_MTU)),
+            is_up=bool(flags & IFF_UP),
+            index=index,
+            master=_number(attributes.get(IFLA_MASTER)),
+            kind=info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(),
+        )
+
+
+def _addresses(kernel: socket.socket, links: dict[int, str]) -> Iterator[InterfaceAddress]:
+    for message in _dump(kernel, RTM_GETADDR, RTM_NEWADDR):
+        _, length, _, scope, index = struct.unpack_from("=BBBBi", message)
+        attributes = dict(_attributes(message, 8))
+        raw = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
+        if raw is not None and not (len(raw) == 16 and scope == SCOPE_LINK):
+            yield InterfaceAddress(interface=links.get(index, ""), address=f"{ip_address(raw)}/{length}")
+
+
+def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledRoute]:
+    for message in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE):
+        family, length, _, _, table, protocol, _, kind = struct.unpack_from("=BBBBBBBB", message)
+        attributes = dict(_attributes(message, 12))
+        table = _number(attributes.get(RTA_TABLE)) or table
+        if table != RT_TABLE_MAIN or protocol == RTPROT_KERNEL or kind != RTN_UNICAST:
+            continue
+        gateway = attributes.get(RTA_GATEWAY)
+        interface = links.get(_number(attributes.get(RTA_OIF)), "")
+        by = f"via {ip_address(gateway)}" if gateway else f"dev {interface}"
+        if length == 0:
+            destination = "default" if family == socket.AF_INET else "::/0"
+        else:
+            destination = f"{ip_address(attributes[RTA_DST])}/{length}"
+        yield InstalledRoute(destination=destination, by=by)
+
+
+def _dump(kernel: socket.socket, ask: int, answer: int) -> Iterator[bytes]:
+    """Bodies of every message that answers a dump request (netlink(7))."""
+    kernel.send(_header.pack(_header.size + 16, ask, NLM_F_REQUEST_DUMP, 1, 0) + bytes(16))
+    while True:
+        received = kernel.recv(1 << 18)
+        at = 0
+        while at < len(received):
+            size, kind, _, _, _ = _header.unpack_from(received, at)
+            if kind == NLMSG_DONE:
+                return
+            if kind == NLMSG_ERROR:
+                (error,) = struct.unpack_from("=i", received, at + _header.size)
+                raise Rejected(f"the kernel refused to list its tables: {os.strerror(-error)}")
+            if kind == answer:
+                yield received[at + _header.size : at + size]
+            at += (size + 3) & ~3
+
+
+def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    while at + _attribute.size <= len(message):
+        size, kind = _attribute.unpack_from(message, at)
+        yield kind & 0x3FFF, message[at + _attribute.size : at + size]
+        at += max((size + 3) & ~3, _attribute.size)
+
+
+def _number(raw: bytes | None) -> int:
+    return int.from_bytes(raw, sys.byteorder) if raw else 0
+
+
+class Monitor:
+    """Calls back, from a thread of its own, when links, addresses or routes change on the host or where it watches.
+
+    It says that something changed, never what: whoever is woken reads.
+    """
+
+    def __init__(self, wake: Callable[[str], None]) -> None:
+        """Watch the host's own namespace.
+
+        Args:
+            wake: called with the name of the namespace, empty for the host's own. It must return at once.
+        """
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._sockets: dict[str, tuple[int | None, socket.socket]] = {"": (None, _opened(CHANGES))}
+        self._poll = select.epoll()
+        self._poll.register(self._sockets[""][1], select.EPOLLIN)
+        self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
+        self._poll.register(self._stop_read, select.EPOLLIN)
+        self._thread = threading.Thread(target=self._run, name="netlink", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def watch(self, namespaces: Iterable[str]) -> None:
+        """Watch exactly these namespaces besides the host's own. One made anew under the same name is found."""
+        wanted = {name: netns.identity(name) for name in namespaces}
+        with self._lock:
+            for name, (identity, watched) in list(self._sockets.items()):
+                if name and (name not in wanted or wanted[name] != identity):
+                    self._poll.unregister(watched)
+                    watched.close()
+                    del self._sockets[name]
+            for name, identity in wanted.items():
+                if identity is not None and name not in self._sockets:
+                    with netns.entered(name):
+                        watched = _opened(CHANGES)
+                    self._sockets[name] = (identity, watched)
+                    self._poll.register(watched, select.EPOLLIN)
+
+    def close(self) -> None:
+        """Stop the thread and close every socket."""
+        os.write(self._stop_write, b"x")
+        if self._thread.is_alive():
+            self._thread.join()
+        for _, watched in self._sockets.values():
+            watched.close()
+        self._poll.close()
+        os.close(self._stop_read)
+        os.close(self._stop_write)
+
+    def _run(self) -> None:
+        while True:
+            ready = {descriptor for descriptor, _ in self._poll.poll()}
+            if self._stop_read in ready:
+                return
+            with self._lock:
+                woken = [(name, each) for name, (_, each) in self._sockets.items() if each.fileno() in ready]
+                for _, each in woken:
+                    _drain(each)
+            for name, _ in woken:
+                self._wake(name)
+
+
+def _drain(watched: socket.socket) -> None:
+    """Take what has come. A lost message (ENOBUFS) is as good as one: something changed."""
+    while True:
+        try:
+            watched.recv(1 << 16, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            continue

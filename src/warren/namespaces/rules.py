@@ -1,0 +1,88 @@
+"""iptables text: chains as values, read from `iptables-save`, written for `iptables-restore --noflush`.
+
+Warren owns the chains whose names begin with `warren-` and the rules of built-in chains that jump to them. Everything
+else in a table is somebody else's and neither read nor written.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from warren.core.errors import Rejected
+from warren.reconcile.plan import Plan
+
+PREFIX: Final = "warren-"
+JUMP: Final = f"-j {PREFIX}"
+
+Chains = Mapping[str, str]
+"""`<table>/<chain>` -> rules as iptables-save prints them, one a line, without `-A <chain>`. For a built-in chain: only
+the rules that jump to a chain of Warren's."""
+
+
+def rules(*lines: str) -> str:
+    """Rules as the value of a chain."""
+    return "\n".join(lines)
+
+
+def commented(rule: str, target: str, comment: str) -> str:
+    """A rule with a comment, in the order in which iptables-save prints it.
+
+    The comment has at least one space (only then is it printed in quotes) and nothing that a user typed.
+    """
+    match = f"{rule} " if rule else ""
+    return f'{match}-m comment --comment "{comment}" -j {target}'
+
+
+def read(saved: str) -> dict[str, str]:
+    """Warren's chains and jumps in what `iptables-save` printed.
+
+    Raises:
+        Rejected: it is not the text of iptables-save.
+    """
+    chains: dict[str, list[str]] = {}
+    table = ""
+    for line in saved.splitlines():
+        if line.startswith("-A "):
+            chain, _, rule = line[3:].partition(" ")
+            if chain.startswith(PREFIX) or JUMP in rule:
+                chains.setdefault(f"{table}/{chain}", []).append(rule)
+        elif line.startswith(f":{PREFIX}"):
+            chains.setdefault(f"{table}/{line[1:].partition(' ')[0]}", [])
+        elif line.startswith("*"):
+            table = line[1:]
+        elif line and line[0] not in ":#C":
+            raise Rejected(f"iptables-save printed a line that cannot be read: {line!r}")
+    return {name: "\n".join(lines) for name, lines in chains.items()}
+
+
+def transaction(plan: Plan[str, str]) -> str:
+    """Text for `iptables-restore --noflush` that carries a plan out: each table at once, foreign rules untouched."""
+    tables = sorted({name.partition("/")[0] for part in (plan.add, plan.change, plan.remove) for name in part})
+    return "".join(f"*{table}\n{''.join(_table(plan, table))}COMMIT\n" for table in tables)
+
+
+def _table(plan: Plan[str, str], table: str) -> Iterator[str]:
+    """Chains are declared (which empties them) before any rule names them, and deleted when no rule does any more."""
+    written = dict(_within(table, [*plan.add.items(), *((name, new) for name, (_, new) in plan.change.items())]))
+    replaced = dict(_within(table, ((name, old) for name, (old, _) in plan.change.items())))
+    removed = dict(_within(table, plan.remove.items()))
+    for chain in (*written, *removed):
+        if chain.startswith(PREFIX):
+            yield f":{chain} - [0:0]\n"
+    for chain, old in (*replaced.items(), *removed.items()):
+        if not chain.startswith(PREFIX):
+            yield from (f"-D {chain} {rule}\n" for rule in old.splitlines())
+    for chain, new in written.items():
+        if chain.startswith(PREFIX):
+            yield from (f"-A {chain} {rule}\n" for rule in new.splitlines())
+        else:
+            yield from (f"-I {chain} {number} {rule}\n" for number, rule in enumerate(new.splitlines(), 1))
+    for chain in removed:
+        if chain.startswith(PREFIX):
+            yield f"-X {chain}\n"
+
+
+def _within(table: str, chains: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for name, lines in chains:
+        owner, _, chain = name.partition("/")
+        if owner == table:
+            yield chain, lines
