@@ -50,14 +50,15 @@ class OvsdbMonitor(threading.Thread):
         """Follow one connection until it breaks."""
         self._connection = connection = Connection(self._remote, self._timeout_s)
         try:
-            initial = connection.call("monitor", [DATABASE, None, _REQUESTS])
-            names = dict(_names(initial))
+            if self._stopped.is_set():
+                return
+            names: dict[str, str] = {}
+            _note(names, connection.call("monitor", [DATABASE, None, _REQUESTS]))
             self._wake(frozenset())
             connection.settimeout(None)
             for message in connection.messages():
                 if message.get("method") == "update":
-                    names |= _names(message["params"][1])
-                    self._wake(frozenset(names[uuid] for uuid in _uuids(message["params"][1]) if uuid in names))
+                    self._wake(_note(names, message["params"][1]))
         finally:
             connection.close()
 
@@ -67,15 +68,16 @@ _REQUESTS: Final = {
 }
 
 
-def _uuids(updates: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return [uuid for rows in updates.values() for uuid in rows]
-
-
-def _names(updates: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Row -> its name, from the new rows; what was deleted keeps the name it had."""
-    return {
-        uuid: row["new"]["name"]
-        for rows in updates.values()
-        for uuid, row in rows.items()
-        if "name" in row.get("new", {})
-    }
+def _note(names: dict[str, str], updates: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """The names of the rows in an update (RFC 7047, 4.1.6); keeps `names`, row -> name, up to date."""
+    changed = set()
+    for rows in updates.values():
+        for uuid, row in rows.items():
+            name = row.get("new", row.get("old", {})).get("name") or names.get(uuid)
+            if name is not None:
+                changed.add(name)
+            if "new" not in row:
+                names.pop(uuid, None)
+            elif name is not None:
+                names[uuid] = name
+    return frozenset(changed)
