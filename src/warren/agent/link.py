@@ -30,8 +30,9 @@ def delays() -> Iterator[float]:
     Spread, so that a thousand agents do not come back to a restarted server in one instant.
     """
     limit_s = FIRST_DELAY_S
+    spread = random.Random()  # the process's own generator is not this thread's to move on
     while True:
-        yield random.uniform(limit_s / 2, limit_s)
+        yield spread.uniform(limit_s / 2, limit_s)
         limit_s = min(2 * limit_s, DELAY_MAX_S)
 
 
