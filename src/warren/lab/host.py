@@ -27,10 +27,11 @@ _DIRECTORIES: Final = {
 
 _HOLDER: Final = """
 set -e
-host=$1; name=$2; server=$3
+host=$1; name=$2; server=$3; instances=$4
 hostname "$name"
 mount -t sysfs sysfs /sys
-mount --bind "$server" "$host/run/warren"
+mount --bind "$server" "$host/run/warren/server"
+mount --bind "$instances" "$host$instances"
 mount --bind "$host/hosts" /etc/hosts
 mount --bind "$host/etc-openvswitch" /etc/openvswitch
 mount --bind "$host/lib-openvswitch" /var/lib/openvswitch
@@ -113,15 +114,17 @@ def hold(lab: LabDirectory, name: str) -> Place:
         Rejected: the kernel refused something; with what it said.
     """
     directory = lab.host(name)
-    for folder in (*_DIRECTORIES, "run/warren", "run/openvswitch", "run/netns", "run/lock"):
+    for folder in (*_DIRECTORIES, "run/warren/server", "run/openvswitch", "run/netns", "run/lock"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
+    # An instance's files have the same path on the machine and on its host.
+    Path(f"{directory}{lab.instances}").mkdir(parents=True)
     (directory / "hosts").write_text(_hosts_file(lab, name))
     lab.manifest.will_make(
         Made(kind="namespace", name=name), Made(kind="process", name=f"holder of {name}", where=name)
     )
     server = lab.server / "agents"
     server.mkdir(exist_ok=True)
-    holder = ["sh", "-c", _HOLDER, "warren-lab-host", str(directory), name, str(server)]
+    holder = ["sh", "-c", _HOLDER, "warren-lab-host", str(directory), name, str(server), str(lab.instances)]
     pid = start_holder(
         ["unshare", "--net", "--mount", "--uts", "--propagation=private", *holder],
         lab_id=lab.lab_id,

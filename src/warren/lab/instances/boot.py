@@ -1,0 +1,128 @@
+"""Booting an instance as a compute service does: port, plug, wait until it is wired, start; and the way back."""
+
+import shutil
+from importlib import resources
+
+from warren.core.errors import Conflict
+from warren.lab import api, host, processes
+from warren.lab.directory import LabDirectory
+from warren.lab.host import Place
+from warren.lab.instances import netns, qemu
+from warren.lab.instances.instance import Instance, Kind, load_all, save
+from warren.lab.manifest import Made
+from warren.lab.plan import UNDERLAY, WORLD, checked_name
+
+ACTIVE_WITHIN_S = 20.0
+
+
+def boot(
+    lab: LabDirectory, client: api.Client, *, name: str, on_host: str, network: api.Network, kind: Kind
+) -> Instance:
+    """A running instance whose port is ACTIVE; its DHCP client starts now.
+
+    Raises:
+        Refused: the name is taken, the host is unknown, or the API said no; nothing was made.
+        Unreachable: the port did not become ACTIVE; what was made is removed again.
+    """
+    instance = plug(lab, client, name=name, on_host=on_host, network=network, kind=kind)
+    try:
+        wait_active(client, instance)
+        start(lab, instance)
+    except BaseException:
+        remove(lab, client, instance)
+        raise
+    return instance
+
+
+def plug(
+    lab: LabDirectory, client: api.Client, *, name: str, on_host: str, network: api.Network, kind: Kind
+) -> Instance:
+    """Create the port and its interface on br-int; nothing runs yet.
+
+    Raises:
+        Refused: as `boot`.
+    """
+    place = _free_place(lab, name, on_host)
+    if kind is Kind.QEMU:
+        qemu.check()
+    port = client.create_port(name, network, on_host)
+    instance = Instance(
+        name=name,
+        host=on_host,
+        kind=kind,
+        network_id=network.id,
+        network_name=network.name,
+        port_id=port.id,
+        mac_address=port.mac_address,
+        address=port.address,
+        mtu=network.mtu,
+        directory=lab.instances / name,
+    )
+    try:
+        _plug(lab, place, instance, port)
+    except BaseException:
+        remove(lab, client, instance)
+        raise
+    return instance
+
+
+def start(lab: LabDirectory, instance: Instance) -> None:
+    """Power on."""
+    place = host.place(lab, instance.host)
+    if instance.kind is Kind.NETNS:
+        netns.start(lab, place, instance)
+    else:
+        qemu.start(lab, place, instance)
+
+
+def wait_active(client: api.Client, instance: Instance) -> None:
+    """Wait until the host has read back the port's wiring.
+
+    Raises:
+        Unreachable: it did not in time.
+    """
+    what = f"Port {instance.port_id} of '{instance.name}' becoming ACTIVE on {instance.host}"
+    api.wait_until(lambda: client.port(instance.port_id).status == "ACTIVE", what, ACTIVE_WITHIN_S)
+
+
+def remove(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
+    """Power off, unplug and delete the port; what is gone already is no error."""
+    place = host.place(lab, instance.host)
+    for pid_file in instance.directory.glob("*.pid"):
+        pid = lab.living(pid_file)
+        if pid is not None:
+            processes.end_one(pid, lab.lab_id)
+    _script(place, "unplug.sh", instance.port_id)
+    if instance.kind is Kind.NETNS:
+        netns.remove(lab, place, instance)
+    client.delete("port", instance.port_id)
+    shutil.rmtree(instance.directory, ignore_errors=True)
+
+
+def _free_place(lab: LabDirectory, name: str, on_host: str) -> Place:
+    taken = {*load_all(lab), *(planned.name for planned in lab.plan.hosts), WORLD, UNDERLAY}
+    if checked_name(name) in taken:
+        raise Conflict("NameInUse", f"Lab '{lab.plan.name}' has a host or an instance '{name}' already.")
+    lab.plan.host(on_host)
+    return host.place(lab, on_host)
+
+
+def _plug(lab: LabDirectory, place: Place, instance: Instance, port: api.Port) -> None:
+    if port.vif_type == "binding_failed":
+        raise Conflict("BindingFailed", f"{instance.host} refuses the port of '{instance.name}': {port.vif_type}.")
+    lab.manifest.will_make(
+        Made(kind="directory", name=str(instance.directory)), Made(kind="link", name=f"tap of {instance.name}")
+    )
+    instance.directory.mkdir()
+    save(instance)
+    if instance.kind is Kind.NETNS:
+        lab.manifest.will_make(Made(kind="namespace", name=instance.name, where=instance.host))
+        place.must("ip", "netns", "add", instance.name)
+    interface = "netns" if instance.kind is Kind.NETNS else "tap"
+    plug_kind = lab.plan.plug.value
+    arguments = (plug_kind, instance.port_id, instance.mac_address, str(instance.mtu), instance.name, interface)
+    _script(place, "plug.sh", *arguments)
+
+
+def _script(place: Place, name: str, *arguments: str) -> str:
+    return place.must("sh", "-s", *arguments, stdin=resources.files("warren.lab.scripts").joinpath(name).read_text())
