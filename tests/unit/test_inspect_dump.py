@@ -42,7 +42,7 @@ def test_every_part_of_a_learned_entry_is_read() -> None:
         "priority=1, in_port=2, cookie=0x1/-1, table=20, actions=drop",
         "table_id=20, duration=3s, n_packets=0, n_bytes=0, cookie=0x1, priority=1,in_port=2,actions=drop",
         (
-            "\x1b[33mcookie=\x1b[m0x1, \x1b[35mtable=\x1b[m20, \x1b[36mpriority=\x1b[m1,\x1b[33min_port=\x1b[m2 "
+            "\x1b[33m\x1b[Kcookie=\x1b[m0x1, table=\x1b[m20, \x1b[36mpriority=\x1b[m1,\x1b[33min_port=\x1b[m2 "
             "\x1b[1;31mactions=\x1b[mdrop"
         ),
     ],

@@ -96,7 +96,13 @@ def read_match(text: str, ports: Mapping[str, int]) -> Match:
 
 
 def of_terms(found: dict[Field, Term]) -> Match:
-    """A match of these cells; what stands in an IP cell of an ARP match goes where ARP keeps it."""
+    """A match of these cells; what stands in an IP cell of an ARP match goes where ARP keeps it.
+
+    "No tag" has one form: a frame without one has a `vlan_tci` of 0, whatever bits are asked for.
+    """
+    tag = found.get(f.VLAN_TCI)
+    if tag is not None and tag.mask & VLAN_PRESENT and not tag.value:
+        found[f.VLAN_TCI] = Term(f.VLAN_TCI, 0, 0x1FFF)
     ethertype = found.get(f.ETH_TYPE)
     if ethertype is not None and ethertype.value in _ARP_TYPES:
         for plain, arp in ((f.IP_SRC, f.ARP_SPA), (f.IP_DST, f.ARP_TPA), (f.IP_PROTO, f.ARP_OP)):

@@ -389,6 +389,23 @@ def _named(call: _Call) -> a.Action:
     return a.Named(name=call.name, arguments=arguments, form=call.form)
 
 
+def _bundle(call: _Call) -> a.Action:
+    """`members:1,2` may be names of ports."""
+    head, colon, members = call.inside.rpartition("members:")
+    ports = [a.port_word(call.port(item.strip())) for item, _ in split_list(members)]
+    arguments = [item.strip() for item, _ in split_list(head)] if colon else []
+    return a.Named(name=call.name, arguments=(*arguments, f"{colon}{','.join(ports)}"))
+
+
+def _sample(call: _Call) -> a.Action:
+    """`sampling_port=` may be a name."""
+    words = (
+        f"{key}={a.port_word(call.port(value))}" if key == "sampling_port" else f"{key}={value}" if value else key
+        for key, value in call.pairs()
+    )
+    return a.Named(name=call.name, arguments=tuple(words))
+
+
 def _set_vlan_vid(call: _Call) -> a.Action:
     """OpenFlow 1.1's own action: does not push a tag."""
     return a.SetField(field=f.VLAN_VID, value=values.number(call.inside) | VLAN_PRESENT, mask=0x1FFF)
@@ -438,10 +455,11 @@ _READERS: Final[Mapping[str, Callable[[_Call], a.Action]]] = {
     "conjunction": _conjunction,
     "check_pkt_larger": _check_pkt_larger,
     "write_metadata": _write_metadata,
+    "bundle": _bundle,
+    "bundle_load": _bundle,
+    "sample": _sample,
     **dict.fromkeys(
         (
-            "bundle",
-            "bundle_load",
             "clear_actions",
             "ct_clear",
             "debug_recirc",
@@ -457,7 +475,6 @@ _READERS: Final[Mapping[str, Callable[[_Call], a.Action]]] = {
             "multipath",
             "note",
             "pop_queue",
-            "sample",
             "set_queue",
         ),
         _named,

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_SGR: Final = re.compile(r"\x1b\[[0-9;:]*m")
-"""The only escape sequence that `ovs-ofctl --color` writes (ECMA-48, select graphic rendition)."""
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*[mK]")
+"""What `ovs-ofctl --color` writes: select graphic rendition, then erase to the end of the line (ECMA-48)."""
 _DELIMITER: Final = re.compile(r'[()\[\]{},"]')
 _OPENING: Final = "([{"
 _CLOSING: Final = {")": "(", "]": "[", "}": "{"}
@@ -15,7 +15,7 @@ MAX_DEPTH: Final = 64
 
 def without_colour(text: str) -> str:
     """`text` as if printed with `--color=never`."""
-    return _SGR.sub("", text) if "\x1b" in text else text
+    return _COLOUR.sub("", text) if "\x1b" in text else text
 
 
 def printable(text: str, limit: int = 200) -> str:
