@@ -1,1 +1,1 @@
-"""The API server: attributes and rules (pure), store (the only SQL), http (the only web framework)."""
+"""The API server: Networking API v2.0, an embedded identity service, and every host's desired state as a stream."""

@@ -1,0 +1,1 @@
+"""The API's attributes as data: one table per resource."""

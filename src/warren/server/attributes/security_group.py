@@ -1,0 +1,90 @@
+"""Attributes of security groups and their rules."""
+
+from ipaddress import ip_network
+from typing import Any, Final
+
+from warren.server import model
+from warren.server.attributes import parse
+from warren.server.attributes.attribute import REQUIRED, Attribute, Table
+from warren.server.attributes.common import DESCRIPTION, ID, NAME, OWNER, STAMPS, TAGS
+from warren.server.snapshot import Snapshot
+
+_PROTOCOLS: Final = {
+    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "igmp": 2, "ipip": 4, "ipv6-encap": 41,
+    "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89,
+    "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
+}  # fmt: skip
+"""Names that the Networking API knows, with IANA's numbers."""
+
+
+def protocol(value: Any) -> str | None:
+    """A protocol by name or number; "any" and null are every protocol."""
+    word = str(value).lower()
+    if value is None or word in ("any", "-1", ""):
+        return None
+    if word in _PROTOCOLS:
+        return word
+    if word.isascii() and word.isdigit() and int(word) <= 255:
+        return str(int(word))
+    raise ValueError(f"'{value}' is not a protocol: a name of {sorted(_PROTOCOLS)} or a number 0 to 255")
+
+
+def ip_prefix(value: Any) -> str | None:
+    """An IPv4 or IPv6 prefix in its canonical spelling."""
+    if value in (None, ""):
+        return None
+    try:
+        return str(ip_network(str(value), strict=False))
+    except ValueError:
+        raise ValueError(f"'{value}' is not a valid IP prefix") from None
+
+
+def _rules(now: Snapshot, group: model.SecurityGroup) -> list[dict[str, Any]]:
+    return [rule_view(now, rule) for rule in now.find(model.SecurityGroupRule, "security_group_rule.group", group.id)]
+
+
+SECURITY_GROUP: Final[Table] = {
+    "id": ID,
+    "name": NAME,
+    **OWNER,
+    "description": DESCRIPTION,
+    "stateful": Attribute(on_create=True, parse=parse.one_of(*(True,)), default=True),
+    "shared": Attribute(),
+    "security_group_rules": Attribute(show=_rules, filterable=False),
+    "tags": TAGS,
+    **STAMPS,
+}
+
+SECURITY_GROUP_RULE: Final[Table] = {
+    "id": ID,
+    **OWNER,
+    "description": Attribute(on_create=True, parse=parse.text(255), default=""),
+    "security_group_id": Attribute(on_create=True, parse=parse.uuid, default=REQUIRED, sortable=True),
+    "direction": Attribute(on_create=True, parse=parse.one_of("ingress", "egress"), default=REQUIRED, sortable=True),
+    "ethertype": Attribute(on_create=True, parse=parse.one_of("IPv4", "IPv6"), default="IPv4", sortable=True),
+    "protocol": Attribute(on_create=True, parse=protocol, default=None, sortable=True),
+    "port_range_min": Attribute(
+        on_create=True, parse=parse.or_null(parse.integer(0, 65535)), default=None, sortable=True
+    ),
+    "port_range_max": Attribute(
+        on_create=True, parse=parse.or_null(parse.integer(0, 65535)), default=None, sortable=True
+    ),
+    "remote_ip_prefix": Attribute(on_create=True, parse=ip_prefix, default=None, sortable=True),
+    "remote_group_id": Attribute(on_create=True, parse=parse.or_null(parse.uuid), default=None, sortable=True),
+    "remote_address_group_id": Attribute(
+        on_create=True, parse=parse.one_of(None), default=None, show=lambda *_: None, filterable=False
+    ),
+    "normalized_cidr": Attribute(show="remote_ip_prefix", filterable=False),
+    "belongs_to_default_sg": Attribute(
+        show=lambda now, rule: now.of(model.SecurityGroup, rule.security_group_id).name == "default"
+    ),
+    **STAMPS,
+}
+
+
+def rule_view(now: Snapshot, rule: model.SecurityGroupRule) -> dict[str, Any]:
+    """A rule as it stands in its group."""
+    return {
+        name: getattr(rule, attribute.show or name) if isinstance(attribute.show, str) else attribute.show(now, rule)
+        for name, attribute in SECURITY_GROUP_RULE.items()
+    }

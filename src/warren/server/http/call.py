@@ -1,0 +1,107 @@
+"""One request, read whole: what handlers get instead of the framework's request."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from warren.core.errors import Invalid, Refused
+from warren.server.http import answers
+from warren.server.identity.tokens import Identity, Unauthorized
+from warren.server.service import Service
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+MOST_BODY_BYTES: Final = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request with its body."""
+
+    service: Service
+    method: str
+    base_url: str
+    """Scheme, host and port by which the client came."""
+    url: str
+    path: dict[str, str]
+    parameters: Sequence[tuple[str, str]]
+    headers: Any
+    body: bytes
+
+    def identity(self) -> Identity:
+        """Whose token it is.
+
+        Raises:
+            Unauthorized: nobody's.
+        """
+        token = self.headers.get("x-auth-token", "")
+        if not token:
+            raise Unauthorized("Unauthorized", "The request you have made requires authentication.")
+        return self.service.identify(token)
+
+    def json(self) -> Any:
+        """The body.
+
+        Raises:
+            Invalid: it is not JSON.
+        """
+        try:
+            return msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise Invalid("HTTPBadRequest", f"The request's body is not JSON: {error}.") from error
+
+    def wrapped(self, name: str) -> Any:
+        """What stands under `name` in the body.
+
+        Raises:
+            Invalid: nothing does.
+        """
+        body = self.json()
+        if not isinstance(body, dict) or name not in body:
+            raise Invalid("HTTPBadRequest", f"Unable to find '{name}' in request body.")
+        return body[name]
+
+
+Handler = Callable[[Call], Response]
+
+
+def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> answers.Endpoint:
+    """The framework's form of a handler. It runs in a thread: what it waits for holds up nobody else."""
+
+    def answer(call: Call) -> Response:
+        try:
+            return handler(call)
+        except Unauthorized as refused:
+            return answers.identity_error(refused)
+        except Refused as refused:
+            return error(refused)
+        except Exception:
+            log.exception("request.failed", method=call.method, url=call.url)
+            return answers.unexpected()
+
+    async def respond(request: Request) -> Response:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                return error(Invalid("HTTPBadRequest", f"The request's body has more than {MOST_BODY_BYTES} bytes."))
+        base_url = service.config.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+        call = Call(
+            service=service,
+            method=request.method,
+            base_url=base_url,
+            url=base_url + request.url.path,
+            path=request.path_params,
+            parameters=request.query_params.multi_items(),
+            headers=request.headers,
+            body=body,
+        )
+        return await run_in_threadpool(answer, call)
+
+    return respond

@@ -1,0 +1,203 @@
+"""The Networking API v2.0: resources, router interfaces, extensions, versions."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from warren.core.errors import NotFound
+from warren.server import model, query
+from warren.server.http.answers import json
+from warren.server.http.call import Call, Handler
+from warren.server.identity import api as identity_api
+from warren.server.policy import require_admin
+from warren.server.resources import EXTENSIONS, RESOURCES, ApiResource
+
+_STATED: Final = "2026-01-01T00:00:00-00:00"
+
+
+def versions(call: Call) -> Response:
+    """`GET /`: both services' versions, for clients that look here for either."""
+    return json({"versions": [_version(call.base_url), identity_api.version(call.base_url)]})
+
+
+def _version(base_url: str) -> dict[str, Any]:
+    return {"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": f"{base_url}/v2.0/"}]}
+
+
+def version(call: Call) -> Response:
+    """`GET /v2.0`: what is there."""
+    links = [
+        {
+            "name": resource.name,
+            "collection": resource.collection,
+            "links": [{"rel": "self", "href": f"{call.base_url}/v2.0/{resource.path}"}],
+        }
+        for resource in RESOURCES
+    ]
+    return json({"resources": links})
+
+
+def collection(resource: ApiResource) -> dict[str, Handler]:
+    """Handlers of `/v2.0/<path>` by method."""
+
+    def listed(call: Call) -> Response:
+        caller = call.identity().caller
+        found, page = call.service.listed(caller, resource, call.parameters)
+        body: dict[str, Any] = {resource.collection: found}
+        if links := query.page_links(call.url, call.parameters, page):
+            body[f"{resource.collection}_links"] = links
+        return json(body)
+
+    def created(call: Call) -> Response:
+        caller = call.identity().caller
+        body = call.json()
+        if isinstance(body, dict) and isinstance(body.get(resource.collection), list):
+            made = call.service.create(caller, resource, body[resource.collection])
+            return json({resource.collection: made}, 201)
+        made = call.service.create(caller, resource, [call.wrapped(resource.name)])
+        return json({resource.name: made[0]}, 201)
+
+    return {"GET": listed, "POST": created} if resource.create else {"GET": listed}
+
+
+def member(resource: ApiResource) -> dict[str, Handler]:
+    """Handlers of `/v2.0/<path>/<id>` by method."""
+
+    def shown(call: Call) -> Response:
+        fields = frozenset(value for name, value in call.parameters if name == "fields")
+        caller = call.identity().caller
+        return json({resource.name: call.service.show(caller, resource, call.path["id"], fields)})
+
+    def updated(call: Call) -> Response:
+        caller = call.identity().caller
+        body = call.wrapped(resource.name)
+        return json({resource.name: call.service.update(caller, resource, call.path["id"], body)})
+
+    def deleted(call: Call) -> Response:
+        call.service.delete(call.identity().caller, resource, call.path["id"])
+        return Response(status_code=204)
+
+    return {"GET": shown, "PUT": updated, "DELETE": deleted}
+
+
+def router_interface(*, is_added: bool) -> Handler:
+    """`PUT /v2.0/routers/<id>/add_router_interface` or `…/remove_router_interface`."""
+
+    def changed(call: Call) -> Response:
+        caller = call.identity().caller
+        return json(call.service.router_interface(caller, call.path["id"], call.json(), is_added=is_added))
+
+    return changed
+
+
+def extensions(call: Call) -> Response:
+    """`GET /v2.0/extensions`."""
+    call.identity()
+    return json({"extensions": [_extension(alias) for alias in sorted(EXTENSIONS)]})
+
+
+def extension(call: Call) -> Response:
+    """`GET /v2.0/extensions/<alias>`."""
+    call.identity()
+    alias = call.path["id"]
+    if alias not in EXTENSIONS:
+        raise NotFound("ExtensionNotFound", f"Extension with alias {alias} does not exist.")
+    return json({"extension": _extension(alias)})
+
+
+def _extension(alias: str) -> dict[str, Any]:
+    return {
+        "alias": alias,
+        "name": EXTENSIONS[alias],
+        "description": EXTENSIONS[alias],
+        "updated": _STATED,
+        "links": [],
+    }
+
+
+def quota(call: Call) -> Response:
+    """`GET /v2.0/quotas/<project>`: nothing is limited."""
+    identity = call.identity()
+    project = call.path["id"]
+    if project != identity.caller.project_id:
+        require_admin(identity.caller, "get_quota")
+    limited = [resource.name for resource in RESOURCES if resource.create]
+    if call.path.get("details"):
+        return json(
+            {"quota": {name: {"limit": -1, "used": _used(call, name, project), "reserved": 0} for name in limited}}
+        )
+    return json({"quota": dict.fromkeys(limited, -1)})
+
+
+def _used(call: Call, name: str, project: str) -> int:
+    resource = next(one for one in RESOURCES if one.name == name)
+    return sum(one.project_id == project for one in call.service.store.current().all(resource.cls))
+
+
+def hosting(kind: str) -> Handler:
+    """`GET /v2.0/routers/<id>/l3-agents` and `/v2.0/networks/<id>/dhcp-agents`: the agent that runs it."""
+    agent_type = model.L3_AGENT if kind == "router" else model.DHCP_AGENT
+    agents = next(resource for resource in RESOURCES if resource.name == "agent")
+
+    def listed(call: Call) -> Response:
+        caller = call.identity().caller
+        require_admin(caller, "get_l3-agents" if kind == "router" else "get_dhcp-agents")
+        now = call.service.store.current()
+        router = now.get(model.Router, call.path["id"])
+        server = now.find_one(model.Port, "port.dhcp", call.path["id"])
+        host = (router.host if router else "") if kind == "router" else (server.host if server else "")
+        found, _ = call.service.listed(caller, agents, [("host", host), ("agent_type", agent_type)])
+        return json({"agents": found})
+
+    return listed
+
+
+def hosted(kind: str) -> Handler:
+    """`GET /v2.0/agents/<id>/l3-routers` and `…/dhcp-networks`: what an agent runs."""
+    name, index = ("router", "router.host") if kind == "router" else ("network", "")
+    resource = next(one for one in RESOURCES if one.name == name)
+
+    def listed(call: Call) -> Response:
+        caller = call.identity().caller
+        require_admin(caller, "get_l3-routers" if kind == "router" else "get_dhcp-networks")
+        now = call.service.store.current()
+        agent = now.get(model.Agent, call.path["id"])
+        if agent is None:
+            raise NotFound("AgentNotFound", f"Agent {call.path['id']} could not be found.")
+        ids = set(now.ids(index, agent.host)) if index else _dhcp_networks(call, agent.host)
+        found = [one for one in call.service.listed(caller, resource, [])[0] if one["id"] in ids]
+        return json({resource.collection: found})
+
+    return listed
+
+
+def _dhcp_networks(call: Call, host: str) -> set[str]:
+    ports = call.service.store.current().find(model.Port, "port.host", host)
+    return {port.network_id for port in ports if port.device_owner == "network:dhcp"}
+
+
+Methods = dict[str, Callable[[Call], Response]]
+
+
+def paths() -> dict[str, Methods]:
+    """Path -> method -> handler, for everything under `/v2.0`."""
+    found: dict[str, Methods] = {
+        "/": {"GET": versions},
+        "/v2.0": {"GET": version},
+        "/v2.0/": {"GET": version},
+        "/v2.0/extensions": {"GET": extensions},
+        "/v2.0/extensions/{id}": {"GET": extension},
+        "/v2.0/quotas/{id}": {"GET": quota},
+        "/v2.0/quotas/{id}/{details:str}": {"GET": quota},
+        "/v2.0/routers/{id}/add_router_interface": {"PUT": router_interface(is_added=True)},
+        "/v2.0/routers/{id}/remove_router_interface": {"PUT": router_interface(is_added=False)},
+        "/v2.0/routers/{id}/l3-agents": {"GET": hosting("router")},
+        "/v2.0/networks/{id}/dhcp-agents": {"GET": hosting("network")},
+        "/v2.0/agents/{id}/l3-routers": {"GET": hosted("router")},
+        "/v2.0/agents/{id}/dhcp-networks": {"GET": hosted("network")},
+    }
+    for resource in RESOURCES:
+        found[f"/v2.0/{resource.path}"] = collection(resource)
+        found[f"/v2.0/{resource.path}/{{id}}"] = member(resource)
+    return found

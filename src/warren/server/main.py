@@ -1,0 +1,108 @@
+"""One server process: open what it needs, serve until told to stop. Needs no root."""
+
+import asyncio
+import logging
+import signal
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from warren.core.errors import Unmet
+from warren.server.config import Config
+from warren.server.http.app import Application
+from warren.server.identity.secrets import server_secret
+from warren.server.service import Service
+from warren.server.store.store import Store
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+BACKLOG = 2048
+
+
+def serve(config: Config) -> None:
+    """Serve the API until SIGTERM or SIGINT.
+
+    Raises:
+        Unmet: a port is busy, or a file cannot be used; nothing was started.
+    """
+    with ExitStack() as stack:
+        sockets = _sockets(config, stack)
+        secret = server_secret(config.secret_file)
+        store = Store(config.database)
+        stack.callback(store.close)
+        application = Application(Service(config, store, secret))
+        server = _Server(application)
+        host, port = sockets[0].getsockname()[:2]
+        log.info(
+            "server.ready",
+            url=f"http://{host}:{port}",
+            unix_socket=str(config.unix_socket or ""),
+            revision=store.snapshot.revision,
+        )
+        asyncio.run(server.serve(sockets))
+        log.info("server.stopped")
+
+
+class _Server(uvicorn.Server):
+    """Ends the agents' streams first when told to stop, since they never end by themselves."""
+
+    def __init__(self, application: Application) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application.asgi,
+                access_log=False,
+                log_config=None,
+                log_level=logging.WARNING,
+                timeout_graceful_shutdown=2,
+                timeout_keep_alive=75,
+                lifespan="on",
+            )
+        )
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self.should_exit = True
+        self._application.stop_streams()
+
+    @property
+    def signals(self) -> tuple[signal.Signals, ...]:
+        return (signal.SIGTERM, signal.SIGINT)
+
+
+def _sockets(config: Config, stack: ExitStack) -> list[socket.socket]:
+    tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    where = f"{config.listen_host}:{config.listen_port}"
+    try:
+        tcp.bind((config.listen_host, config.listen_port))
+        tcp.listen(BACKLOG)
+    except OSError as error:
+        raise Unmet(
+            f"cannot listen on {where}: {error.strerror}; stop what listens there or change `listen`"
+        ) from error
+    sockets = [tcp]
+    if config.unix_socket:
+        sockets.append(_unix_socket(config.unix_socket, stack))
+    return sockets
+
+
+def _unix_socket(path: Path, stack: ExitStack) -> socket.socket:
+    unix = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    try:
+        if path.is_socket() and _is_abandoned(path):
+            path.unlink()
+        unix.bind(str(path))
+        unix.listen(BACKLOG)
+    except OSError as error:
+        reason = error.strerror or error
+        raise Unmet(f"cannot listen on {path}: {reason}; stop what listens there or change `unix_socket`") from error
+    stack.callback(path.unlink, missing_ok=True)
+    return unix
+
+
+def _is_abandoned(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) != 0

@@ -1,0 +1,120 @@
+"""What an agent's report changes: its host's description, and the status of the objects on that host. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Final
+
+from warren.core.ids import HostName
+from warren.core.state import NetworkType, Plug
+from warren.server import model
+from warren.server.context import Context, new_id
+from warren.server.placement import NETWORK_ROLE, place_all
+from warren.server.snapshot import Change, Snapshot
+from warren.sync.messages import ObjectStatus, Report
+
+_PORT_STATUS: Final = {"wired": model.ACTIVE, "absent": model.DOWN, "error": model.ERROR}
+_TYPES: Final = {kind.value for kind in NetworkType}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The change, and the keys that the report spoke of although they are not its host's (ignored; logged)."""
+
+    change: Change
+    foreign: tuple[str, ...] = ()
+
+
+def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Reported:
+    """What to store of a report from `host`, which is among `context.alive`.
+
+    A host that is new, or that says something new of itself, may get routers, DHCP servers and failed bindings at once.
+    """
+    change = _host(now, context, host, said)
+    if change:
+        change = change.then(place_all(now.after(change), context))
+    after = now.after(change)
+    ports, foreign_ports = _ports(after, context, host, said)
+    routers, foreign_routers = _routers(after, context, host, said)
+    return Reported(change.then(ports, routers), (*foreign_ports, *foreign_routers))
+
+
+def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Change:
+    described = model.Host(
+        id=host,
+        roles=said.roles,
+        vtep_ip=said.vtep_ip,
+        tunnel_types=tuple(NetworkType(kind) for kind in said.tunnel_types if kind in _TYPES),
+        datapath_type=said.datapath_type,
+        plug=Plug(said.plug) if said.plug in {plug.value for plug in Plug} else Plug.HYBRID,
+        bridge_mappings=said.bridge_mappings,
+        version=said.version,
+        started_at=datetime.fromtimestamp(said.started_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S"),
+        errors=said.errors,
+    )
+    types = [model.OVS_AGENT, *([model.L3_AGENT, model.DHCP_AGENT] if NETWORK_ROLE in said.roles else [])]
+    rows = {agent.agent_type: agent for agent in now.find(model.Agent, "agent.host", host)}
+    new = [
+        model.Agent(id=new_id(), host=host, agent_type=agent_type, created_at=context.at)
+        for agent_type in types
+        if agent_type not in rows
+    ]
+    gone = [agent for agent_type, agent in rows.items() if agent_type not in types]
+    same = now.get(model.Host, host) == described
+    return Change.put(*([] if same else [described]), *new).then(Change.delete(*gone))
+
+
+def _ports(now: Snapshot, context: Context, host: HostName, said: Report) -> tuple[Change, list[str]]:
+    foreign = []
+    statuses: dict[str, ObjectStatus] = {}
+    for key, status in said.objects.items():
+        kind, _, object_id = key.partition("/")
+        if kind not in ("port", "dhcp"):
+            continue
+        port = now.get(model.Port, object_id) if kind == "port" else now.find_one(model.Port, "port.dhcp", object_id)
+        if port is None or port.host != host or not port.is_bound:
+            foreign.append(key)
+        elif kind == "port" or status.status == "error":
+            statuses[port.id] = status
+    if said.complete:
+        for port_id in now.ids("port.host", host):
+            statuses.setdefault(port_id, ObjectStatus(status="absent"))
+    changed = (_port(now.of(model.Port, port_id), context, status) for port_id, status in statuses.items())
+    return Change.put(*(port for port in changed if port)), foreign
+
+
+def _port(port: model.Port, context: Context, said: ObjectStatus) -> model.Port | None:
+    status = _PORT_STATUS.get(said.status)
+    if status is None or not port.is_bound:
+        return None
+    return model.revised(port, context.at, status=status, reason=said.reason if status == model.ERROR else "")
+
+
+def _routers(now: Snapshot, context: Context, host: HostName, said: Report) -> tuple[Change, list[str]]:
+    here = now.ids("router.host", host)
+    foreign = [key for key in said.objects if key.startswith("router/") and key.partition("/")[2] not in here]
+    change = Change()
+    for router in now.find(model.Router, "router.host", host):
+        status = said.objects.get(f"router/{router.id}")
+        if status is None:
+            status = ObjectStatus(status="" if said.complete else router.reported, reason=router.reason)
+        known = _router(router, context, status, said.revision)
+        change = change.then(Change.put(known, *_floating_ips(now, context, known, said.revision)))
+    return change, foreign
+
+
+def _router(router: model.Router, context: Context, said: ObjectStatus, revision: int) -> model.Router:
+    if revision < router.wanted_at:
+        return router
+    status = {"wired": model.ACTIVE, "error": model.ERROR}.get(said.status, model.BUILD)
+    reason = said.reason if status == model.ERROR else ""
+    if (router.status, router.reason, router.reported) == (status, reason, said.status):
+        return router
+    return model.revised(router, context.at, status=status, reason=reason, reported=said.status)
+
+
+def _floating_ips(now: Snapshot, context: Context, router: model.Router, revision: int) -> Iterable[model.FloatingIp]:
+    status = {"wired": model.ACTIVE, "error": model.ERROR}.get(router.reported, model.DOWN)
+    for floating_ip in now.find(model.FloatingIp, "floatingip.router", router.id):
+        if floating_ip.wanted_at <= revision and floating_ip.status != status:
+            yield replace(floating_ip, status=status, updated_at=context.at)

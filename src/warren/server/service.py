@@ -1,0 +1,241 @@
+"""What a request means, without HTTP: who asks, which rule answers, what the answer shows.
+
+Joins the pure parts with the store, the clock and the agents' heartbeats. Knows no web framework.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import structlog
+
+from warren.core.errors import Invalid
+from warren.core.ids import HostName
+from warren.server import model, policy, query
+from warren.server.attributes.agent import agent_row
+from warren.server.attributes.attribute import on_create, on_update, shown
+from warren.server.config import Config
+from warren.server.context import Context
+from warren.server.identity import tokens
+from warren.server.placement import place_all
+from warren.server.policy import Caller
+from warren.server.resources import ApiResource
+from warren.server.rules import reports, routers
+from warren.server.rules.found import visible
+from warren.server.rules.security_groups import with_default_group
+from warren.server.snapshot import Change, Snapshot
+from warren.server.store.store import Store
+from warren.sync.messages import Report
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+NOBODY = Caller(user_id="", project_id="", roles=frozenset({policy.ADMIN_ROLE}))
+"""The server itself, when it places routers or takes a report."""
+
+
+class Service:
+    """The API, as calls with values."""
+
+    def __init__(self, config: Config, store: Store, secret: bytes) -> None:
+        self.config = config
+        self.store = store
+        self.secret = secret
+        self._heartbeats: dict[HostName, float] = {HostName(host): at for host, at in store.heartbeats().items()}
+        self._started_at = time.time()
+        self._unwritten: set[HostName] = set()
+        self._heartbeat_lock = threading.Lock()
+        deployment = model.Settings(deployment=config.offer.deployment)
+        store.commit(lambda _: Change.put(deployment))
+
+    # Who asks
+
+    def identify(self, token: str) -> tokens.Identity:
+        """Who a token is.
+
+        Raises:
+            Unauthorized: nobody.
+        """
+        return tokens.verify(self.secret, self.config.directory, token, time.time())
+
+    def alive(self) -> frozenset[HostName]:
+        """Hosts whose agent reported lately. A server that has just started gives those it knows the time to."""
+        at = time.time()
+        limit = self.config.agent_down_time_s
+        grace = at - self._started_at < limit
+        with self._heartbeat_lock:
+            return frozenset(host for host, seen in self._heartbeats.items() if grace or at - seen < limit)
+
+    def context(self, caller: Caller) -> Context:
+        at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Context(caller=caller, at=at, alive=self.alive(), offer=self.config.offer)
+
+    # Reading
+
+    def show(self, caller: Caller, resource: ApiResource, resource_id: str, fields: frozenset[str]) -> dict[str, Any]:
+        """One resource.
+
+        Raises:
+            NotFound: it is not there for this caller.
+        """
+        now = self.store.current()
+        found = self._row(visible(now, resource.cls, resource_id, self.context(caller)))
+        return shown(resource.table, now, found, caller, fields)
+
+    def listed(
+        self, caller: Caller, resource: ApiResource, parameters: Sequence[tuple[str, str]]
+    ) -> tuple[list[dict[str, Any]], query.Page]:
+        """The resources of one kind that the caller sees and asked for.
+
+        Raises:
+            Invalid: the query asks for what is not there.
+        """
+        asked = query.parse_query(resource.table, parameters, caller)
+        now = self.store.current()
+        if resource.cls is model.SecurityGroup and caller.project_id and caller.may_write:
+            now = self._with_default_group(now, caller)
+        seen = (self._row(one) for one in now.all(resource.cls) if policy.sees(now, caller, one))
+        page = query.select(now, resource.table, seen, asked)
+        return [shown(resource.table, now, one, caller, asked.fields) for one in page.resources], page
+
+    def _with_default_group(self, now: Snapshot, caller: Caller) -> Snapshot:
+        """Clients expect a project's default group to be there before anything else is."""
+        if now.ids("security_group.default", caller.project_id):
+            return now
+        context = self.context(caller)
+        return self.store.commit(lambda now: with_default_group(now, context, caller.project_id))
+
+    def _row(self, resource: Any) -> Any:
+        if not isinstance(resource, model.Agent):
+            return resource
+        with self._heartbeat_lock:
+            heartbeats = dict(self._heartbeats)
+        return agent_row(resource, self.alive(), heartbeats)
+
+    # Writing
+
+    def create(self, caller: Caller, resource: ApiResource, bodies: Iterable[Any]) -> list[dict[str, Any]]:
+        """Make resources, all or none.
+
+        Raises:
+            Refused: the first reason not to.
+        """
+        policy.require_writer(caller, f"create_{resource.name}")
+        create = resource.create
+        if create is None:
+            raise Invalid("HTTPBadRequest", f"A {resource.name} cannot be created.")
+        context = self.context(caller)
+        asked = [on_create(resource.table, body, caller) for body in bodies]
+        ids: list[str] = []
+
+        def rule(now: Snapshot) -> Change:
+            ids.clear()
+            change = Change()
+            for one in asked:
+                resource_id, step = create(now, context, one)
+                ids.append(resource_id)
+                now, change = now.after(step), change.then(step)
+            return change
+
+        after = self.store.commit(rule)
+        return [
+            shown(resource.table, after, after.of(resource.cls, resource_id), caller, frozenset())
+            for resource_id in ids
+        ]
+
+    def update(self, caller: Caller, resource: ApiResource, resource_id: str, body: Any) -> dict[str, Any]:
+        """Change a resource.
+
+        Raises:
+            Refused: the first reason not to.
+        """
+        context = self.context(caller)
+        visible(self.store.current(), resource.cls, resource_id, context)
+        policy.require_writer(caller, f"update_{resource.name}")
+        asked = on_update(resource.table, body, caller)
+        after = self.store.commit(lambda now: resource.update(now, context, resource_id, asked))
+        return shown(resource.table, after, self._row(after.of(resource.cls, resource_id)), caller, frozenset())
+
+    def delete(self, caller: Caller, resource: ApiResource, resource_id: str) -> None:
+        """Delete a resource.
+
+        Raises:
+            Refused: the first reason not to.
+        """
+        context = self.context(caller)
+        visible(self.store.current(), resource.cls, resource_id, context)
+        policy.require_writer(caller, f"delete_{resource.name}")
+        self.store.commit(lambda now: resource.delete(now, context, resource_id))
+
+    def router_interface(self, caller: Caller, router_id: str, body: Any, *, is_added: bool) -> dict[str, Any]:
+        """`add_router_interface` and `remove_router_interface`.
+
+        Raises:
+            Refused: the first reason not to.
+        """
+        context = self.context(caller)
+        visible(self.store.current(), model.Router, router_id, context)
+        policy.require_writer(caller, "add_router_interface" if is_added else "remove_router_interface")
+        ask = routers.add_interface if is_added else routers.remove_interface
+        found: list[routers.Interface] = []
+
+        def rule(now: Snapshot) -> Change:
+            interface, change = ask(now, context, router_id, body)
+            found[:] = [interface]
+            return change
+
+        self.store.commit(rule)
+        router, port = found[0]
+        subnet_ids = [fixed.subnet_id for fixed in port.fixed_ips]
+        return {
+            "id": router.id,
+            "project_id": router.project_id,
+            "tenant_id": router.project_id,
+            "port_id": port.id,
+            "network_id": port.network_id,
+            "subnet_id": subnet_ids[0] if subnet_ids else None,
+            "subnet_ids": subnet_ids,
+        }
+
+    # Agents
+
+    def report(self, host: HostName, said: Report) -> None:
+        """Take an agent's report."""
+        self._heartbeat(host)
+        context = self.context(NOBODY)
+        foreign: list[str] = []
+
+        def rule(now: Snapshot) -> Change:
+            reported = reports.report(now, context, host, said)
+            foreign[:] = reported.foreign
+            return reported.change
+
+        before = self.store.snapshot
+        if rule(before):
+            self.store.commit(rule)
+        if foreign:
+            log.warning("report.foreign", host=host, ignored=sorted(foreign))
+
+    def _heartbeat(self, host: HostName) -> None:
+        with self._heartbeat_lock:
+            self._heartbeats[host] = time.time()
+            self._unwritten.add(host)
+
+    def write_heartbeats(self) -> None:
+        """Write down who reported, and read who reported to other servers on this database."""
+        with self._heartbeat_lock:
+            unwritten = {str(host): self._heartbeats[host] for host in self._unwritten}
+            self._unwritten.clear()
+        if unwritten:
+            self.store.write_heartbeats(unwritten)
+        written = self.store.heartbeats()
+        with self._heartbeat_lock:
+            for host, at in written.items():
+                self._heartbeats[HostName(host)] = max(at, self._heartbeats.get(HostName(host), 0.0))
+
+    def place(self) -> None:
+        """Move what runs on hosts that died or are drained; bind what can be bound now."""
+        context = self.context(NOBODY)
+        if place_all(self.store.current(), context):
+            self.store.commit(lambda now: place_all(now, context))

@@ -1,0 +1,56 @@
+"""What one host was told and what it is to be told next, without sockets. Pure.
+
+A feed remembers, for each key, the revision at which it last changed, and for each key that went, the revision at which
+it went. So it can say what changed since any revision that it has seen; to a host that knows an older one, or another
+database's, it gives everything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from warren.core.state import StateObject
+from warren.sync.messages import Delta, Snapshot, encode_objects
+
+
+@dataclass(slots=True)
+class HostFeed:
+    """The history of one host's state since the feed began."""
+
+    epoch: str
+    since: int
+    """The first revision that the feed can resume from."""
+    revision: int
+    objects: dict[str, msgspec.Raw]
+    changed_at: dict[str, int] = field(default_factory=dict)
+    gone_at: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, epoch: str, revision: int, objects: Mapping[str, StateObject]) -> "HostFeed":
+        return cls(epoch, revision, revision, encode_objects(objects))
+
+    def advance(self, revision: int, objects: Mapping[str, StateObject]) -> bool:
+        """Take the host's state as of a revision. True if the host has something to be told."""
+        new = encode_objects(objects)
+        changed = [key for key, raw in new.items() if bytes(self.objects.get(key, b"")) != bytes(raw)]
+        gone = self.objects.keys() - new.keys()
+        self.changed_at.update(dict.fromkeys(changed, revision))
+        self.gone_at.update(dict.fromkeys(gone, revision))
+        for key in gone:
+            self.changed_at.pop(key, None)
+        for key in changed:
+            self.gone_at.pop(key, None)
+        self.objects = new
+        self.revision = revision
+        return bool(changed or gone)
+
+    def news(self, epoch: str, revision: int) -> Snapshot | Delta | None:
+        """What a host that knows the state as of (epoch, revision) is to be told; None if nothing."""
+        if epoch != self.epoch or not self.since <= revision <= self.revision:
+            return Snapshot(epoch=self.epoch, revision=self.revision, objects=self.objects)
+        changed = {key: self.objects[key] for key, at in self.changed_at.items() if at > revision}
+        gone = tuple(sorted(key for key, at in self.gone_at.items() if at > revision))
+        if not changed and not gone:
+            return None
+        return Delta(epoch=self.epoch, since=revision, revision=self.revision, set=changed, delete=gone)
