@@ -27,8 +27,8 @@ class StateDirectory:
         """
         self._state = path / STATE_FILE
         try:
-            path.mkdir(mode=0o750, parents=True, exist_ok=True)
-            self._lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Unmet(f"the state directory {path} cannot be written: {error.strerror}") from error
         self._take_lock(path)
@@ -61,7 +61,7 @@ class StateDirectory:
         """
         fresh = self._state.with_suffix(".new")
         try:
-            with fresh.open("wb") as file:
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(encode(snapshot))
                 file.flush()
                 os.fsync(file.fileno())

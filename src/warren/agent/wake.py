@@ -1,33 +1,33 @@
 """Why the loop runs a pass: reasons from every source, gathered into one wake-up.
 
-A reason says where to look first (`ovsdb`, `netlink`, `state`, `audit`, …), never what to do there. However many come
-while a pass runs, they cause one further pass.
+A reason says where to look first, never what to do there. However many come while a pass runs, they cause one further
+pass.
 """
 
 import threading
 import time
-from collections.abc import Callable
+
+from warren.agent.loop import Reason
 
 
 class Wake:
     """Gathers reasons from any thread; one thread waits for them."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._reasons: set[str] = set()
-        self._clock = clock
+        self._reasons: set[Reason] = set()
 
-    def because(self, reason: str) -> None:
+    def because(self, *reasons: Reason) -> None:
         """Ask for a pass."""
         with self._changed:
-            self._reasons.add(reason)
+            self._reasons.update(reasons)
             self._changed.notify()
 
-    def wait(self, timeout_s: float) -> frozenset[str]:
+    def wait(self, timeout_s: float) -> frozenset[Reason]:
         """The reasons since the last call, as soon as there is one; none after `timeout_s`."""
-        ends_at = self._clock() + timeout_s
+        ends_at = time.monotonic() + timeout_s
         with self._changed:
-            while not self._reasons and (left_s := ends_at - self._clock()) > 0:
+            while not self._reasons and (left_s := ends_at - time.monotonic()) > 0:
                 self._changed.wait(left_s)
             reasons, self._reasons = frozenset(self._reasons), set()
         return reasons

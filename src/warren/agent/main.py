@@ -1,0 +1,215 @@
+"""The agent's process: puts its parts together and runs passes for ever. The outermost loop is here."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from warren import __version__
+from warren.agent.config import AgentConfig
+from warren.agent.disk import StateDirectory
+from warren.agent.drivers import netlink, netns
+from warren.agent.drivers.flow_monitor import FlowMonitor
+from warren.agent.drivers.ovsdb import Ovsdb
+from warren.agent.drivers.ovsdb_monitor import OvsdbMonitor
+from warren.agent.link import StateLink, delays
+from warren.agent.loop import AUDIT, RETRY, Outcome, Pass, Reason, Source, Stage, run_pass
+from warren.agent.preflight import check, layout_of, run_directory
+from warren.agent.report import Picture, Reporter
+from warren.agent.stages.bridges import Bridges
+from warren.agent.stages.dnsmasq import Dnsmasq
+from warren.agent.stages.flows import Flows
+from warren.agent.stages.namespaces import Namespaces
+from warren.agent.stages.underlay import Underlay
+from warren.agent.status import picture
+from warren.agent.transport import Server
+from warren.agent.wake import Wake
+from warren.core.errors import DriverError, Rejected
+from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
+from warren.core.state import HostState
+from warren.pipeline.view import Layout
+from warren.sync.messages import Report, Snapshot
+
+DNSMASQ_DIRECTORY: Final = "dhcp"
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """One host's agent."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        """Look the host over and take the state directory; nothing on the host is changed yet.
+
+        Raises:
+            Unmet: something is missing on this host, or another agent runs.
+        """
+        self._config = config
+        self._layout = layout_of(config, check(config, Ovsdb(config.ovs.db)))
+        self._disk = StateDirectory(config.state_dir)
+        self._wake = Wake()
+        server = Server(config.server, config.host)
+        self._reporter = Reporter(server, _identity(config, self._layout), config.report_interval_s)
+        self._link = StateLink(server, _remembered(self._disk), self._state_changed, self._server_found)
+        self._remembered = self._link.state
+        self._picture = Picture()
+        self._netlink = netlink.Monitor(lambda name: self._wake.because(Reason(Source.NETLINK, name)))
+
+    def run(self) -> None:
+        """Keep the host as it should be; never returns."""
+        log.info(
+            "agent.start",
+            host=self._config.host,
+            version=__version__,
+            datapath_type=self._layout.datapath_type,
+            revision=self._remembered.revision if self._remembered else None,
+        )
+        self._link.start()
+        self._reporter.start()
+        self._watch()
+        self._wake.because(AUDIT)
+        while True:
+            try:
+                self._run_passes(self._stages())
+            except Exception:
+                log.exception("pass.broken", mend="a mistake in Warren: please report it; the host is read anew")
+                self._wake.because(RETRY)
+                time.sleep(1.0)
+
+    def run_once(self, *, is_dry: bool, wait_s: float = 10.0) -> tuple[Outcome, ...]:
+        """One pass over everything, with the server's state or, if it does not answer in time, the one on disk.
+
+        Raises:
+            Rejected: there is no state at all.
+        """
+        self._link.start()
+        self._wake.wait(wait_s)
+        state = self._link.state
+        if state is None:
+            url = self._config.server.url
+            raise Rejected(f"the server {url} gave no state within {wait_s:g} s, and there is none on disk")
+        return run_pass(Pass(state=state, is_dry=is_dry), self._stages())
+
+    def _stages(self) -> tuple[Stage, ...]:
+        """The stages in their order, knowing nothing yet of the host."""
+        return (
+            Bridges(Ovsdb(self._config.ovs.db), self._layout),
+            Underlay(self._layout.underlay_interface, self._config.tunnel.local_ip),
+            Namespaces(),
+            Flows(self._layout, run_directory(self._config)),
+            Dnsmasq(self._config.state_dir / DNSMASQ_DIRECTORY),
+        )
+
+    def _watch(self) -> None:
+        """Start everything that wakes the loop."""
+        OvsdbMonitor(self._config.ovs.db, lambda _: self._wake.because(Reason(Source.OVSDB))).start()
+        bridges = {INTEGRATION_BRIDGE, TUNNEL_BRIDGE, *self._config.bridge_mappings.values()}
+        for bridge in sorted(bridges):
+            FlowMonitor(bridge, run_directory(self._config), self._flows_changed(bridge)).start()
+        self._netlink.start()
+
+    def _state_changed(self) -> None:
+        self._wake.because(Reason(Source.STATE))
+
+    def _server_found(self) -> None:
+        self._reporter.say_all_again()
+        self._state_changed()
+
+    def _flows_changed(self, bridge: str) -> Callable[[str], None]:
+        return lambda _: self._wake.because(Reason(Source.FLOWS, bridge))
+
+    def _run_passes(self, stages: Sequence[Stage]) -> None:
+        """Pass after pass: at every event, at every audit, and soon again while something is wrong."""
+        audit_at_s, retry_at_s, waits = 0.0, math.inf, delays()
+        while True:
+            reasons = self._wake.wait(min(audit_at_s, retry_at_s) - time.monotonic())
+            if time.monotonic() >= audit_at_s:
+                reasons |= {AUDIT}
+            if time.monotonic() >= retry_at_s:
+                reasons |= {RETRY}
+            if not reasons:
+                continue
+            is_right = self._run_pass(stages, reasons)
+            if AUDIT in reasons:
+                audit_at_s = time.monotonic() + self._config.audit_interval_s
+            if is_right:
+                retry_at_s, waits = math.inf, delays()
+            elif RETRY in reasons or retry_at_s is math.inf:
+                retry_at_s = time.monotonic() + next(waits)
+
+    def _run_pass(self, stages: Sequence[Stage], reasons: frozenset[Reason]) -> bool:
+        """One pass; whether the host was read back as desired."""
+        started_at = time.monotonic()
+        self._remember()
+        state = self._link.state
+        if state is None:
+            return True
+        now = Pass(state=state, reasons=reasons)
+        outcomes = run_pass(now, stages)
+        self._picture = picture(now, outcomes, self._picture)
+        self._reporter.show(self._picture)
+        self._watch_namespaces()
+        _say(state, reasons, outcomes, 1000 * (time.monotonic() - started_at))
+        return not self._picture.errors
+
+    def _remember(self) -> None:
+        """Put the newest state on disk before it is applied, so that a restart goes on from it, never back."""
+        state = self._link.state
+        if state is not None and state is not self._remembered:
+            try:
+                self._disk.write(self._link.to_remember())
+                self._remembered = state
+            except DriverError as error:
+                log.warning("state.not_remembered", because=str(error))
+
+    def _watch_namespaces(self) -> None:
+        ours = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
+        self._netlink.watch(name for name in netns.names() if name.startswith(ours))
+
+
+def _say(state: HostState, reasons: Iterable[Reason], outcomes: Sequence[Outcome], took_ms: float) -> None:
+    """One line per pass; a pass that found everything right is not worth one."""
+    changes = sum(outcome.changes for outcome in outcomes)
+    failures = [outcome.failure for outcome in outcomes if outcome.failure]
+    wrong = {key: why for outcome in outcomes for key, why in outcome.wrong.items()}
+    for key, why in wrong.items():
+        log.warning("object.wrong", object=key or "host", because=why)
+    for failure in failures:
+        log.warning("stage.failed", because=failure)
+    say = log.info if changes or failures or wrong else log.debug
+    say(
+        "pass.done",
+        revision=state.revision,
+        stages=len(outcomes),
+        changes=changes,
+        failed=len(failures) + len(wrong),
+        took_ms=round(took_ms),
+        slowest=max(outcomes, key=lambda outcome: outcome.took_ms).stage,
+        because=",".join(sorted({reason.source.value for reason in reasons})),
+    )
+
+
+def _remembered(disk: StateDirectory) -> Snapshot | None:
+    """The state of the last run. One that cannot be used is as good as none: the server has it too."""
+    try:
+        return disk.read()
+    except Rejected as error:
+        log.warning("state.unusable", because=str(error))
+        return None
+
+
+def _identity(config: AgentConfig, layout: Layout) -> Report:
+    """What every report says of this agent."""
+    return Report(
+        revision=0,
+        version=__version__,
+        started_at=time.time(),
+        roles=config.roles,
+        vtep_ip=layout.local_ip,
+        tunnel_types=tuple(kind.value for kind in config.tunnel.types),
+        datapath_type=layout.datapath_type,
+        plug=config.plug.value,
+        bridge_mappings=config.bridge_mappings,
+    )

@@ -1,0 +1,83 @@
+"""Stage `bridges`: the rows of OVSDB. Leaves the switch, as it is afterwards, to the stages that follow."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from warren.agent.decisions import Wording, say
+from warren.agent.drivers.ovsdb import Ovsdb
+from warren.agent.loop import Outcome, Pass
+from warren.agent.settle import apply_apart
+from warren.pipeline.switch import Switch
+from warren.pipeline.switch_rows import MARK, AccessRow, PortRow, Row, desired_rows, present_rows
+from warren.pipeline.view import Layout
+from warren.reconcile.plan import Plan, plan
+
+ROUNDS: Final = 3
+"""New ports have rows of their own (tags), which can be planned once OVS knows the ports."""
+
+
+class Bridges:
+    """Bridges, patch ports, tunnel ports, service ports, tags and remembered local VLANs."""
+
+    name = "bridges"
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, ovsdb: Ovsdb, layout: Layout) -> None:
+        self._ovsdb = ovsdb
+        self._layout = layout
+        self._known: Mapping[str, Row] | None = None
+
+    def run(self, now: Pass) -> Outcome:
+        """Read, plan and apply until nothing is left or nothing helps."""
+        changes, failed = 0, dict[str, str]()
+        for _ in range(ROUNDS):
+            switch = now.switch = self._ovsdb.read()
+            desired = desired_rows(now.state, switch, self._layout)
+            left = plan(desired, present_rows(switch, desired))
+            if not left:
+                self._known = desired
+                return Outcome(stage=self.name, changes=changes)
+            say(left, ROWS, self._known, now)
+            if now.is_dry:
+                break
+            failed = self._apply(left, switch)
+            changes += len(left) - len(failed)
+        return Outcome(stage=self.name, changes=changes, wrong=_wrong(left, failed, switch))
+
+    def _apply(self, left: Plan[str, Row], switch: Switch) -> dict[str, str]:
+        return apply_apart(left, lambda part: self._ovsdb.apply(part, switch), lambda key, _: key)
+
+
+def _wrong(left: Plan[str, Row], failed: Mapping[str, str], switch: Switch) -> dict[str, str]:
+    """Owner of each row that is still not right -> why."""
+    rows = {**left.add, **{key: desired for key, (_, desired) in left.change.items()}}
+    return {_owner(row, switch): failed.get(key, f"{key} in OVSDB is not as it should be") for key, row in rows.items()}
+
+
+def _owner(row: Row, switch: Switch) -> str:
+    if isinstance(row, AccessRow):
+        return f"port/{switch.ports[row.name].interface_ids.get('iface-id', '')}"
+    owner = dict(row.external_ids).get(MARK, "")
+    return "" if owner == "bridge" else owner
+
+
+def _text(row: Row) -> str:
+    if isinstance(row, AccessRow):
+        return f"tag={row.tag} {_pairs(row.other_config)}".strip()
+    if isinstance(row, PortRow):
+        return f"{row.type or 'system'} on {row.bridge} {_pairs(row.options)} {_pairs(row.interface_ids)}".strip()
+    return f"datapath_type={row.datapath_type} fail_mode={row.fail_mode} {_pairs(row.other_config)}".strip()
+
+
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+    return ",".join(f"{key}={value}" for key, value in pairs)
+
+
+def _because(row: Row) -> str:
+    if isinstance(row, AccessRow):
+        return "the local VLAN of its network" if row.other_config else "the port is not wired"
+    owner = dict(row.external_ids).get(MARK)
+    return f"{owner} needs it" if owner and owner != "bridge" else "it is part of every host"
+
+
+ROWS: Final = Wording[str, Row](event="ovsdb", where=lambda key, _: {"row": key}, text=_text, because=_because)

@@ -1,0 +1,97 @@
+"""Stage `flows`: br-tun, physical bridges, then br-int. A port passes frames from here on, and not before."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from warren.agent.decisions import Wording, say
+from warren.agent.drivers.namespaces import announce
+from warren.agent.drivers.ofctl import OfctlSwitch
+from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.settle import Settlement, apply_apart, settle
+from warren.core.errors import Impossible
+from warren.core.names import INTEGRATION_BRIDGE
+from warren.core.state import HostState
+from warren.pipeline.flow import Flow, FlowKey
+from warren.pipeline.render import BridgeFlows, render
+from warren.pipeline.switch import switch_view
+from warren.pipeline.view import Layout
+
+log = structlog.get_logger()
+
+
+class Flows:
+    """The flow tables of every bridge that Warren programs."""
+
+    name = "flows"
+    needs: frozenset[str] = frozenset({"bridges"})
+
+    def __init__(self, layout: Layout, rundir: Path) -> None:
+        self._layout = layout
+        self._rundir = rundir
+        self._settled: dict[str, BridgeFlows] = {}
+        """Bridge -> what it was last read back as."""
+
+    def run(self, now: Pass) -> Outcome:
+        """Settle every bridge that is not known to be as desired; br-int last."""
+        if now.switch is None:
+            raise Impossible("the flows were asked for before the switch was read")
+        changes, wrong = 0, dict[str, str]()
+        state = without(now.state, now.held_back)
+        touched = frozenset(self._settled) if now.looks_everywhere else now.named(Source.FLOWS)
+        rendered = render(state, switch_view(now.switch, state), self._layout)
+        for bridge in sorted(rendered, key=lambda name: name == INTEGRATION_BRIDGE):
+            known = self._settled.get(bridge)
+            if known == rendered[bridge] and bridge not in touched:
+                continue
+            done, left = self._settle(rendered[bridge], known, now)
+            changes, wrong = changes + done, wrong | left
+        for complaint in announce(now.announcements):
+            log.warning("announcement.lost", because=complaint)
+        return Outcome(stage=self.name, changes=changes, wrong=wrong)
+
+    def _settle(self, flows: BridgeFlows, known: BridgeFlows | None, now: Pass) -> tuple[int, dict[str, str]]:
+        """(number of changes made, owner -> what is still wrong) of one bridge."""
+        switch = OfctlSwitch(bridge=flows.bridge, rundir=self._rundir)
+        self._settled.pop(flows.bridge, None)
+        settled = settle(
+            lambda: flows.plan(switch.installed()),
+            lambda changes: apply_apart(changes, switch.apply, lambda _, flow: flow.owner),
+            lambda changes: say(changes, _wording(flows.bridge), known.desired if known else None, now),
+            is_dry=now.is_dry,
+        )
+        if not settled.left:
+            self._settled[flows.bridge] = flows
+        return settled.changes, _wrong(flows, settled)
+
+
+def without(state: HostState, keys: Iterable[str]) -> HostState:
+    """The state as if some of its objects were not there."""
+    gone = frozenset(keys)
+    if not gone:
+        return state
+    return replace(state, objects={key: obj for key, obj in state.objects.items() if key not in gone})
+
+
+def _wrong(flows: BridgeFlows, settled: Settlement[FlowKey, Flow]) -> dict[str, str]:
+    """Owner of each flow that is still not right -> why. Flows that are too many belong to nobody: owner ``."""
+    missing = {**settled.left.add, **{key: desired for key, (_, desired) in settled.left.change.items()}}
+    wrong = {
+        flow.owner: settled.failed.get(key, f"flow {flow} of {flows.bridge} is not in the switch")
+        for key, flow in missing.items()
+    }
+    if settled.left.remove:
+        wrong.setdefault("", f"{len(settled.left.remove)} flows of {flows.bridge} could not be removed")
+    return wrong
+
+
+def _wording(bridge: str) -> Wording[FlowKey, Flow]:
+    """How a flow is spoken of. The reason of one that goes is what its cookie says."""
+    return Wording(
+        event="flow",
+        where=lambda key, _: {"bridge": bridge, "table": key.table, "key": f"priority={key.priority},{key.match}"},
+        text=lambda flow: flow.actions,
+        because=lambda flow: flow.reason,
+    )

@@ -1,0 +1,85 @@
+"""Stage `namespaces`: routers and DHCP servers; translation rules stand before there is a way through them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from warren.agent.decisions import Wording, say
+from warren.agent.drivers.namespaces import Namespaces as Driver
+from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.settle import settle
+from warren.namespaces import Key, Setting, owner_of, render
+from warren.reconcile.plan import Plan, plan
+
+
+class Namespaces:
+    """Everything in `qrouter-` and `qdhcp-` namespaces but dnsmasq."""
+
+    name = "namespaces"
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self._driver = Driver()
+        self._known: Mapping[Key, Setting] | None = None
+        """What was desired of namespaces when they were last looked at."""
+
+    def run(self, now: Pass) -> Outcome:
+        """Settle the namespaces where something new is desired or something happened."""
+        desired = render(now.state)
+        scope = self._scope(desired, now)
+        if scope is not None and not scope:
+            return Outcome(stage=self.name)
+
+        def apply(changes: Plan[Key, Setting]) -> Mapping[Key, str]:
+            applied = self._driver.apply(changes)
+            now.announcements += applied.announcements
+            return applied.failed
+
+        known, self._known = self._known, None
+        settled = settle(
+            lambda: plan(_within(scope, desired), self._driver.installed(scope)),
+            apply,
+            lambda changes: say(changes, SETTINGS, known, now),
+            is_dry=now.is_dry,
+        )
+        wrong = wrong_owners(settled.left, settled.failed, desired)
+        if not wrong:
+            self._known = desired
+        return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
+
+    def _scope(self, desired: Mapping[Key, Setting], now: Pass) -> frozenset[str] | None:
+        """The namespaces to look at; None: all of them."""
+        if self._known is None or now.looks_everywhere:
+            return None
+        changed = plan(desired, self._known)
+        names = {key.namespace for key in (*changed.add, *changed.change, *changed.remove)}
+        return frozenset(names) | {name for name in now.named(Source.NETLINK) if owner_of(name)}
+
+
+def _within(scope: frozenset[str] | None, desired: Mapping[Key, Setting]) -> dict[Key, Setting]:
+    return {key: setting for key, setting in desired.items() if scope is None or key.namespace in scope}
+
+
+def wrong_owners(left: Plan[Key, Setting], failed: Mapping[Key, str], desired: Mapping[Key, Setting]) -> dict[str, str]:
+    """Key of each object with something still wrong -> why. The namespace's own object answers for all in it."""
+    wrong: dict[str, str] = {}
+    for key in (*left.add, *left.change, *left.remove):
+        why = failed.get(key) or next(
+            (text for other, text in failed.items() if other.namespace == key.namespace),
+            f"{key.kind.value} {key.name} in {key.namespace} is not as it should be",
+        )
+        wrong.setdefault(owner_of(key.namespace), why)
+        if key in desired and desired[key].owner:
+            wrong.setdefault(desired[key].owner, why)
+    return wrong
+
+
+def _where(key: Key, _: Setting) -> dict[str, object]:
+    return {"namespace": key.namespace, "kind": key.kind.value, "name": key.name}
+
+
+SETTINGS: Final = Wording[Key, Setting](
+    event="setting",
+    where=_where,
+    text=lambda setting: setting.value or "there",
+    because=lambda setting: setting.reason,
+)

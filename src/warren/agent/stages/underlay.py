@@ -1,0 +1,81 @@
+"""Stage `underlay`: with the userspace datapath the tunnel endpoint's address is on br-phy, beside the NIC.
+
+Userspace tunnelling routes through an OVS bridge; with the kernel's datapath the host's own routing serves and this
+stage has nothing to do.
+"""
+
+from ipaddress import IPv4Interface
+
+from warren.agent.decisions import Wording, say
+from warren.agent.drivers import netlink
+from warren.agent.drivers.command import run
+from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.settle import settle
+from warren.core.errors import DriverError
+from warren.core.names import UNDERLAY_BRIDGE
+from warren.reconcile.plan import Plan, plan
+
+
+class Underlay:
+    """The address and the two interfaces of the tunnel endpoint.
+
+    Compared as `<interface>` -> `up` and `<interface> <address>` -> empty, of our address and our two interfaces only.
+    """
+
+    name = "underlay"
+    needs: frozenset[str] = frozenset({"bridges"})
+
+    def __init__(self, interface: str | None, address: IPv4Interface) -> None:
+        self._interface = interface
+        self._address = str(address)
+        self._is_settled = interface is None
+
+    def run(self, now: Pass) -> Outcome:
+        """Settle, if there is a tunnel endpoint to look after and something happened to the host's interfaces."""
+        touched = now.looks_everywhere or "" in now.named(Source.NETLINK)
+        if self._interface is None or (self._is_settled and not touched):
+            return Outcome(stage=self.name)
+        desired = {UNDERLAY_BRIDGE: "up", self._interface: "up", f"{UNDERLAY_BRIDGE} {self._address}": ""}
+        settled = settle(
+            lambda: plan(desired, self._present()),
+            _apply,
+            lambda changes: say(changes, WORDING, None, now),
+            is_dry=now.is_dry,
+        )
+        self._is_settled = not settled.left
+        why = "; ".join(settled.failed.values())
+        return Outcome(stage=self.name, changes=settled.changes, wrong={"": why} if why else {})
+
+    def _present(self) -> dict[str, str]:
+        """The NIC's copy of our address counts as present, and so is removed: the kernel would answer beside OVS."""
+        tables = netlink.read()
+        ours = (UNDERLAY_BRIDGE, self._interface)
+        links = {link.name: "up" if link.is_up else "down" for link in tables.links if link.name in ours}
+        addresses = {
+            f"{each.interface} {each.address}": ""
+            for each in tables.addresses
+            if each.interface in ours and str(each.address) == self._address
+        }
+        return links | addresses
+
+
+def _apply(changes: Plan[str, str]) -> dict[str, str]:
+    failed: dict[str, str] = {}
+    for key in (*changes.remove, *changes.add, *changes.change):
+        interface, _, address = key.partition(" ")
+        try:
+            if not address:
+                run(["ip", "link", "set", "dev", interface, "up"])
+            else:
+                run(["ip", "address", "delete" if key in changes.remove else "replace", address, "dev", interface])
+        except DriverError as error:
+            failed[key] = str(error)
+    return failed
+
+
+WORDING = Wording[str, str](
+    event="underlay",
+    where=lambda key, _: {"name": key},
+    text=lambda value: value or "there",
+    because=lambda _: "tunnels of the userspace datapath leave through it",
+)

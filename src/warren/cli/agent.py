@@ -1,0 +1,35 @@
+"""`warren agent`: the process that makes one host what it should be."""
+
+from pathlib import Path
+
+import click
+
+from warren.agent.config import read_config
+from warren.agent.logs import FORMATS, LEVELS, start_log
+from warren.agent.main import Agent
+
+
+@click.command(name="agent")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), required=True, help="The agent's TOML file.")
+@click.option("--dry-run", is_flag=True, help="Print what would change, and why; change nothing.")
+@click.option("--once", is_flag=True, help="Run one pass over everything and end; status 1 if something is left.")
+@click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.pass_context
+def command(
+    ctx: click.Context, config_path: Path, *, dry_run: bool, once: bool, log_format: str, log_level: str
+) -> None:
+    """Make this host what the server says it should be, and keep it so.
+
+    SIGTERM ends the agent at once and leaves the host as it is.
+    """
+    start_log(log_format, log_level)
+    agent = Agent(read_config(config_path))
+    if not (dry_run or once):
+        agent.run()
+    outcomes = agent.run_once(is_dry=dry_run)
+    for outcome in outcomes:
+        for text in (outcome.failure, *outcome.wrong.values()):
+            if text:
+                click.echo(f"warren: {text}", err=True)
+    ctx.exit(1 if any(outcome.failure or (outcome.wrong and not dry_run) for outcome in outcomes) else 0)
