@@ -1,0 +1,80 @@
+"""`warren verify`: what is wrong, worst first."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from warren.inspect.verify.finding import Finding, Severity
+from warren.inspect.verify.verify import Report, verify
+from warren.sources.names import names_from
+from warren.sources.open import open_estate
+
+_COLOURS: Final = {Severity.LEAK: "red", Severity.OUTAGE: "red", Severity.RISK: "yellow", Severity.UNTIDY: "blue"}
+EVIDENCE_SHOWN: Final = 5
+
+
+@click.command()
+@click.argument("source", nargs=-1)
+@click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API: networks, ports, routers.")
+@click.option("--cloud", help="Ask this cloud of clouds.yaml for names and intent (needs openstacksdk).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(source: tuple[str, ...], names: str | None, cloud: str | None, *, as_json: bool) -> None:
+    """Say what is wrong on hosts, worst first, each with the evidence and the mend.
+
+    SOURCE is a folder or archive of one or many hosts, a sosreport's folder, `local` (the default), a lab's host as
+    `lab://HOST`, `ssh://user@host`, or `-`. Exit status 0 only where nothing is wrong, 1 otherwise, 2 for bad usage.
+    """
+    report = verify(open_estate(source, names_from(names, cloud)))
+    if as_json:
+        click.echo(json.dumps(as_object(report), indent=2))
+    else:
+        for line in _lines(report):
+            click.echo(line)
+    sys.exit(1 if report.findings or report.problems else 0)
+
+
+def as_object(report: Report) -> dict[str, object]:
+    """The report as JSON: `hosts`, `findings` (worst first), `problems`."""
+    return {
+        "hosts": list(report.hosts),
+        "findings": [
+            {
+                "kind": found.kind,
+                "severity": found.severity.name.lower(),
+                "host": found.host,
+                "object": found.object,
+                "what": found.what,
+                "evidence": list(found.evidence),
+                "mend": found.mend,
+            }
+            for found in report.findings
+        ],
+        "problems": [str(problem) for problem in report.problems],
+    }
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for found in report.findings:
+        yield from _finding(found)
+    for problem in report.problems:
+        yield f"not read: {problem}"
+    counted = Counter(found.severity for found in report.findings)
+    said = ", ".join(f"{counted[severity]} {severity.name.lower()}" for severity in sorted(counted, reverse=True))
+    hosts = f"{len(report.hosts)} host{'s' if len(report.hosts) != 1 else ''}"
+    unread = f", {len(report.problems)} lines not read" if report.problems else ""
+    yield f"{hosts}: {said}{unread}" if said else f"{hosts}: nothing is wrong{unread}"
+
+
+def _finding(found: Finding) -> Iterator[str]:
+    severity = click.style(f"{found.severity.name.lower():6}", fg=_COLOURS[found.severity], bold=True)
+    yield f"{severity} {found.kind}  {found.host}: {found.object}"
+    yield f"       {found.what}"
+    for evidence in found.evidence[:EVIDENCE_SHOWN]:
+        yield f"       seen: {evidence}"
+    if len(found.evidence) > EVIDENCE_SHOWN:
+        yield f"       seen: and {len(found.evidence) - EVIDENCE_SHOWN} more"
+    yield f"       mend: {found.mend}"

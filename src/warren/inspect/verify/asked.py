@@ -1,0 +1,180 @@
+"""Against the API: what nobody asked for, and what was asked for and is missing."""
+
+from collections.abc import Iterator
+
+from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX
+from warren.inspect.filter.model import RuleSet
+from warren.inspect.filter.read import read_rules
+from warren.inspect.snapshot.model import Namespace
+from warren.inspect.snapshot.names import NamedFloatingIp
+from warren.inspect.snapshot.text import Page
+from warren.inspect.verify.facts import EstateFacts, HostFacts
+from warren.inspect.verify.finding import Finding, Severity
+
+
+def asked_findings(estate: EstateFacts) -> Iterator[Finding]:
+    """Nothing where the API was not asked."""
+    if not estate.estate.names.is_known:
+        return
+    for facts in estate.hosts:
+        yield from _ports_nobody_asked_for(facts)
+        yield from _namespaces_nobody_asked_for(facts)
+        yield from _segments_nobody_asked_for(facts)
+    yield from _missing_ports(estate)
+    yield from _missing_routers(estate)
+    yield from _floating_ips(estate)
+
+
+def _ports_nobody_asked_for(facts: HostFacts) -> Iterator[Finding]:
+    bridge = facts.host.bridge(INTEGRATION_BRIDGE)
+    for port in bridge.ports if bridge else ():
+        if port.port_id and port.port_id not in facts.names.ports:
+            yield Finding(
+                kind="unknown-port",
+                severity=Severity.UNTIDY,
+                host=facts.name,
+                object=f"port {port.port_id}",
+                what=f"{port.name} is plugged for a port that the API does not have",
+                mend=f"ovs-vsctl del-port {INTEGRATION_BRIDGE} {port.name}, once nothing uses it",
+                evidence=(f"{port.name}: tag={port.tag} external_ids={dict(port.external_ids)}",),
+            )
+
+
+def _namespaces_nobody_asked_for(facts: HostFacts) -> Iterator[Finding]:
+    for namespace in facts.host.namespaces:
+        for prefix, known in (
+            (ROUTER_NAMESPACE_PREFIX, facts.names.routers),
+            (DHCP_NAMESPACE_PREFIX, facts.names.networks),
+        ):
+            found = namespace.name.removeprefix(prefix)
+            if namespace.name.startswith(prefix) and found not in known:
+                yield Finding(
+                    kind="unknown-namespace",
+                    severity=Severity.UNTIDY,
+                    host=facts.name,
+                    object=f"namespace {namespace.name}",
+                    what="it belongs to nothing that the API has",
+                    mend=f"ip netns delete {namespace.name}, once its processes are stopped",
+                )
+
+
+def _segments_nobody_asked_for(facts: HostFacts) -> Iterator[Finding]:
+    asked = {(n.network_type, n.segmentation_id) for n in facts.names.networks.values()}
+    for kind, number in facts.segments:
+        if (kind, number) not in asked:
+            yield Finding(
+                kind="unknown-segment",
+                severity=Severity.UNTIDY,
+                host=facts.name,
+                object=f"{kind} {number}",
+                what=f"{kind} {number} is let in as local VLAN {facts.segments[kind, number]}, but no network has it",
+                mend="remove its flows",
+            )
+
+
+def _missing_ports(estate: EstateFacts) -> Iterator[Finding]:
+    plugged = {port.port_id for facts in estate.hosts for _, port in facts.host.ports() if port.port_id}
+    for port in estate.estate.names.ports.values():
+        facts = next((facts for facts in estate.hosts if facts.name == port.host), None)
+        if (
+            facts
+            and port.status == "ACTIVE"
+            and port.id not in plugged
+            and not port.device_owner.startswith("network:f")
+        ):
+            yield Finding(
+                kind="missing-port",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=f"port {estate.estate.names.port(port.id)}",
+                what="the API says that it is ACTIVE here, but no interface of br-int is plugged for it",
+                mend="plug it (external_ids:iface-id is the port's id), or have its agent do it",
+            )
+
+
+def _missing_routers(estate: EstateFacts) -> Iterator[Finding]:
+    here = {ns.name for facts in estate.hosts for ns in facts.host.namespaces}
+    hosts = {facts.name for facts in estate.hosts}
+    for port in estate.estate.names.ports.values():
+        wanted = {
+            "network:dhcp": f"{DHCP_NAMESPACE_PREFIX}{port.network_id}",
+            "network:router_interface": f"{ROUTER_NAMESPACE_PREFIX}{port.device_id}",
+            "network:router_gateway": f"{ROUTER_NAMESPACE_PREFIX}{port.device_id}",
+        }.get(port.device_owner)
+        if wanted and wanted not in here and port.host in hosts and port.status == "ACTIVE":
+            yield Finding(
+                kind="missing-namespace",
+                severity=Severity.OUTAGE,
+                host=port.host,
+                object=f"namespace {wanted}",
+                what="the API says that it is on this host, but it is not there",
+                mend="restart the agent that makes it",
+            )
+
+
+def _floating_ips(estate: EstateFacts) -> Iterator[Finding]:
+    """Translations of routers against the API's floating IPs."""
+    rules = {
+        ns.name: (facts, ns, read_rules(Page(file=ns.iptables.file, text=ns.iptables.text)))
+        for facts in estate.hosts
+        for ns in facts.host.namespaces
+        if ns.name.startswith(ROUTER_NAMESPACE_PREFIX) and ns.iptables
+    }
+    asked: set[tuple[str, str]] = set()
+    for floating in estate.estate.names.floating_ips.values():
+        name = f"{ROUTER_NAMESPACE_PREFIX}{floating.router_id}"
+        asked.add((name, floating.address))
+        if floating.router_id and name in rules:
+            facts, namespace, found = rules[name]
+            yield from _floating_ip(facts, namespace, found, floating)
+    for name, (facts, _, found) in rules.items():
+        for address, fixed in _translations(found).items():
+            if (name, address) not in asked:
+                yield Finding(
+                    kind="unknown-translation",
+                    severity=Severity.RISK,
+                    host=facts.name,
+                    object=f"address {address} in {name}",
+                    what=f"{address} is translated to {fixed}, but no floating IP asks for it",
+                    mend="remove the DNAT and SNAT rules, or have the agent do it",
+                )
+
+
+def _floating_ip(
+    facts: HostFacts, namespace: Namespace, rules: RuleSet, floating: NamedFloatingIp
+) -> Iterator[Finding]:
+    translated = _translations(rules).get(floating.address)
+    if translated != floating.fixed_address:
+        yield Finding(
+            kind="floating-ip-not-translated",
+            severity=Severity.OUTAGE,
+            host=facts.name,
+            object=f"floating IP {floating.address}",
+            what=f"it stands for {floating.fixed_address}, but "
+            + (f"is translated to {translated}" if translated else "no DNAT rule translates it"),
+            mend=f"-A PREROUTING -d {floating.address}/32 -j DNAT --to-destination {floating.fixed_address}",
+            evidence=(f"{namespace.name}: {rules.file}",),
+        )
+    if namespace.is_complete and namespace.holder_of(floating.address) is None:
+        yield Finding(
+            kind="floating-ip-not-held",
+            severity=Severity.OUTAGE,
+            host=facts.name,
+            object=f"floating IP {floating.address}",
+            what="no interface of its router has it, so nobody answers ARP for it outside",
+            mend=f"ip -n {namespace.name} addr add {floating.address}/32 dev THE GATEWAY",
+        )
+
+
+def _translations(rules: RuleSet) -> dict[str, str]:
+    """Destination -> new destination, from the DNAT rules for one address each."""
+    found: dict[str, str] = {}
+    for chain in rules.tables.get("nat", {}).values():
+        for rule in chain.rules:
+            to = next((o.values[0] for o in rule.target_options if o.name == "--to-destination" and o.values), "")
+            destination = next(
+                (o.values[0] for o in rule.matches if o.name == "-d" and o.values and not o.inverted), ""
+            )
+            if rule.target == "DNAT" and to and destination:
+                found.setdefault(destination.removesuffix("/32"), to)
+    return found

@@ -1,0 +1,166 @@
+"""Below and beside the flows: patch pairs, fail modes, MTUs, interfaces of routers and DHCP servers."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from warren.core.names import (
+    DHCP_NAMESPACE_PREFIX,
+    INTEGRATION_BRIDGE,
+    ROUTER_NAMESPACE_PREFIX,
+    TUNNEL_BRIDGE,
+)
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Namespace
+from warren.inspect.verify.facts import EstateFacts, HostFacts
+from warren.inspect.verify.finding import Finding, Severity
+
+OVERHEAD_BYTES: Final = {"vxlan": 50, "gre": 42, "geneve": 50}
+"""Outer IPv4 header and tunnel header with key, and the inner Ethernet header (RFC 7348, RFC 2890)."""
+_SERVICE_PREFIXES: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX, "snat-")
+_SERVICE_LINKS: Final = ("qr-", "qg-", "sg-", "ha-", "tap")
+
+
+def interface_findings(facts: HostFacts) -> Iterator[Finding]:
+    """Of one host."""
+    yield from _patches(facts)
+    yield from _fail_modes(facts)
+    yield from _lost_interfaces(facts)
+    for namespace in facts.host.namespaces:
+        if namespace.name.startswith(_SERVICE_PREFIXES) and namespace.is_complete:
+            yield from _namespace(facts, namespace)
+
+
+def _patches(facts: HostFacts) -> Iterator[Finding]:
+    patches = {port.name: (bridge, port) for bridge, port in facts.host.ports() if port.type == "patch"}
+    for name, (bridge, port) in patches.items():
+        peer = patches.get(port.patch_peer)
+        if peer is None or peer[1].patch_peer != name:
+            yield Finding(
+                kind="broken-patch",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=f"port {name} of {bridge.name}",
+                what=f"its other end, {port.patch_peer or 'none'}, "
+                + ("leads elsewhere" if peer else "does not exist")
+                + ": frames between the two bridges are lost",
+                mend=f"ovs-vsctl set Interface {name} options:peer=ITS OTHER END, and there the same",
+                evidence=(f"{name}: options={dict(port.options)}",),
+            )
+
+
+def _fail_modes(facts: HostFacts) -> Iterator[Finding]:
+    for bridge in facts.host.bridges:
+        if bridge.name in (INTEGRATION_BRIDGE, TUNNEL_BRIDGE) and bridge.ports and bridge.fail_mode != "secure":
+            yield Finding(
+                kind="fails-open",
+                severity=Severity.RISK,
+                host=facts.name,
+                object=f"bridge {bridge.name}",
+                what=f"fail_mode is {bridge.fail_mode or 'not set'}: without its agent it may forward anything",
+                mend=f"ovs-vsctl set-fail-mode {bridge.name} secure",
+            )
+
+
+def _lost_interfaces(facts: HostFacts) -> Iterator[Finding]:
+    """Ports of routers and DHCP servers that are on br-int but in no namespace that was captured."""
+    bridge = facts.host.bridge(INTEGRATION_BRIDGE)
+    namespaces = facts.host.namespaces
+    inside = {link.name for ns in namespaces if ns.name != HOST_NAMESPACE for link in ns.links}
+    if bridge is None or not any(ns.is_complete for ns in namespaces):
+        return
+    if any(not ns.is_complete for ns in namespaces if ns.name.startswith(_SERVICE_PREFIXES)):
+        return
+    for port in bridge.ports:
+        if port.type == "internal" and port.name.startswith(_SERVICE_LINKS) and port.name not in inside:
+            yield Finding(
+                kind="interface-without-namespace",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=f"port {facts.names.port(port.port_id) if port.port_id else port.name}",
+                what=f"{port.name} is on br-int, but in no router's or DHCP server's namespace: nobody answers there",
+                mend="have the agent make the namespace anew, or remove the port if its router is gone",
+                evidence=(f"{port.name}: external_ids={dict(port.external_ids)}",),
+            )
+
+
+def _namespace(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
+    for link in namespace.links:
+        if link.name.startswith(_SERVICE_LINKS) and not link.is_up:
+            yield Finding(
+                kind="interface-down",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=f"{link.name} in {namespace.name}",
+                what="the interface is down",
+                mend=f"ip -n {namespace.name} link set {link.name} up",
+            )
+    forwards = namespace.sysctls.get("net.ipv4.ip_forward")
+    if namespace.name.startswith(ROUTER_NAMESPACE_PREFIX) and forwards == "0":
+        yield Finding(
+            kind="router-does-not-forward",
+            severity=Severity.OUTAGE,
+            host=facts.name,
+            object=namespace.name,
+            what="net.ipv4.ip_forward is 0: the router forwards nothing",
+            mend=f"ip netns exec {namespace.name} sysctl -w net.ipv4.ip_forward=1",
+        )
+    links = {link.name for link in namespace.links}
+    for route in namespace.routes:
+        if route.device and route.device not in links:
+            yield Finding(
+                kind="route-to-nowhere", severity=Severity.OUTAGE, host=facts.name,
+                object=f"{route.destination} in {namespace.name}",
+                what=f"the route leads to {route.device}, which is not there", mend="remove or renew the route",
+            )  # fmt: skip
+
+
+def mtu_findings(estate: EstateFacts) -> Iterator[Finding]:
+    """Networks whose largest frame does not fit into the underlay with its tunnel header."""
+    for facts in estate.hosts:
+        for kind, underlay in _underlays(facts).items():
+            device, mtu = underlay
+            overhead = OVERHEAD_BYTES.get(kind, 0)
+            for network, (size, evidence) in _network_mtus(facts, kind).items():
+                if size + overhead > mtu:
+                    yield Finding(
+                        kind="mtu-too-small",
+                        severity=Severity.RISK,
+                        host=facts.name,
+                        object=f"network {facts.names.network(network)}",
+                        what=f"its MTU of {size} and {overhead} bytes of {kind} do not fit into {device}'s {mtu}: "
+                        "large packets vanish",
+                        mend=f"give the network an MTU of {mtu - overhead}, or {device} one of {size + overhead}",
+                        evidence=(evidence,),
+                    )
+
+
+def _underlays(facts: HostFacts) -> dict[str, tuple[str, int]]:
+    """Tunnel type -> the interface that its packets leave by, and its MTU (the smallest on the way out)."""
+    namespace = facts.host.namespace(HOST_NAMESPACE)
+    found: dict[str, tuple[str, int]] = {}
+    for tunnel in facts.tunnels:
+        link = namespace.holder_of(tunnel.local) if namespace else None
+        if namespace is None or link is None or not link.mtu:
+            continue
+        bridge = facts.host.bridge(link.name)
+        nics = [namespace.link(p.name) for p in bridge.ports if p.type in ("", "system")] if bridge else []
+        device, mtu = min([(i.name, i.mtu) for i in (link, *nics) if i and i.mtu], key=lambda pair: pair[1])
+        if mtu < found.get(tunnel.port.type, ("", 1 << 20))[1]:
+            found[tunnel.port.type] = (device, mtu)
+    return found
+
+
+def _network_mtus(facts: HostFacts, kind: str) -> dict[str, tuple[int, str]]:
+    """Network -> MTU of what sends on it here: routers and DHCP servers, or what the API says."""
+    vlans = {vlan for (segment_kind, _), vlan in facts.segments.items() if segment_kind == kind}
+    bridge = facts.host.bridge(INTEGRATION_BRIDGE)
+    links = {link.name: link for ns in facts.host.namespaces if ns.name != HOST_NAMESPACE for link in ns.links}
+    found: dict[str, tuple[int, str]] = {}
+    for port in bridge.ports if bridge else ():
+        if port.tag in vlans:
+            network = facts.network_of(port.tag or 0) or f"VLAN {port.tag}"
+            known = facts.names.networks.get(network)
+            link = links.get(port.name) if port.type == "internal" else None
+            size = max(link.mtu if link else 0, known.mtu if known else 0)
+            if size > found.get(network, (0, ""))[0]:
+                found[network] = (size, f"{port.name}: mtu {link.mtu}" if link else f"the API: mtu {size}")
+    return found

@@ -1,0 +1,60 @@
+"""All that is wrong with an estate."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from warren.inspect.parse.problem import Problem
+from warren.inspect.snapshot.model import Estate
+from warren.inspect.verify.asked import asked_findings
+from warren.inspect.verify.entries import entry_findings
+from warren.inspect.verify.facts import EstateFacts, HostFacts, host_facts
+from warren.inspect.verify.finding import Finding, worst_first
+from warren.inspect.verify.flows import flow_findings
+from warren.inspect.verify.interfaces import interface_findings, mtu_findings
+from warren.inspect.verify.tunnels import deaf_tunnels, tunnel_findings
+from warren.inspect.verify.vlans import untagged_findings, vlan_findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The faults, worst first, and what could not be read and so was not judged."""
+
+    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
+    hosts: tuple[str, ...]
+
+
+def verify(estate: Estate) -> Report:
+    """Judge an estate. Flows are read host by host and let go again, so that hundreds of hosts fit into memory."""
+    findings: list[Finding] = []
+    problems: list[Problem] = [*estate.problems]
+    kept: list[HostFacts] = []
+    for host in estate.hosts:
+        facts = host_facts(host, estate.names)
+        findings += _of_one_host(facts)
+        problems += host.problems
+        problems += [problem for tables in facts.tables.values() for problem in tables.problems]
+        kept.append(facts.without_rules())
+    together = EstateFacts(estate=estate, hosts=tuple(kept))
+    findings += _of_all_hosts(together)
+    return Report(
+        findings=worst_first(findings), problems=tuple(problems), hosts=tuple(host.name for host in estate.hosts)
+    )
+
+
+def _of_one_host(facts: HostFacts) -> Iterator[Finding]:
+    """What needs all flows of a host and no other host."""
+    yield from flow_findings(facts)
+    yield from deaf_tunnels(facts)
+    yield from untagged_findings(facts)
+    yield from interface_findings(facts)
+
+
+def _of_all_hosts(estate: EstateFacts) -> Iterator[Finding]:
+    """What is seen only with other hosts beside it."""
+    for facts in estate.hosts:
+        yield from vlan_findings(facts, estate)
+    yield from tunnel_findings(estate)
+    yield from entry_findings(estate)
+    yield from mtu_findings(estate)
+    yield from asked_findings(estate)

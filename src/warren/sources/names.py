@@ -1,0 +1,66 @@
+"""Where names come from: a saved answer of the API, or the API itself by openstacksdk."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from warren.core.errors import Invalid, NotFound, Unmet, Unreachable
+from warren.inspect.snapshot.names import Names, read_names
+
+_COLLECTIONS: Final = ("networks", "ports", "routers", "floatingips")
+FILE_LIMIT_BYTES: Final = 1024 * 1024 * 1024
+
+
+def names_from(file: str | None, cloud: str | None) -> Names:
+    """The names of a file or of a cloud of clouds.yaml; of neither, none."""
+    if file is not None:
+        return read_names(_saved(Path(file)))
+    return read_names(_asked(cloud)) if cloud is not None else Names()
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > FILE_LIMIT_BYTES:
+            raise Invalid("NamesTooLarge", f"{path} is larger than any API's answer")
+        answer = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFound("NoSuchNames", f"there is no {path}") from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise Invalid("BadNames", f"{path} is not JSON of the Networking API: {error}") from error
+    if not isinstance(answer, dict):
+        raise Invalid("BadNames", f"{path} is not an object with networks, ports, routers and floatingips")
+    return answer
+
+
+def _asked(cloud: str) -> dict[str, Any]:
+    """Every collection of a cloud's Networking API, as its administrator sees them.
+
+    Raises:
+        Unmet: openstacksdk is not installed.
+        Unreachable: the cloud did not answer.
+    """
+    try:
+        openstack = import_module("openstack")
+        errors = import_module("openstack.exceptions")
+    except ImportError as error:
+        raise Unmet("openstacksdk is not installed: pip install openstacksdk, or give --names FILE") from error
+    try:
+        network = openstack.connect(cloud=cloud).network
+        return {name: _pages(network, name) for name in _COLLECTIONS}
+    except errors.SDKException as error:
+        raise Unreachable(f"cloud {cloud} did not answer: {error}") from error
+
+
+def _pages(network: Any, name: str) -> list[Any]:
+    """A collection's raw objects, page by page: `next` links until there is none (Networking API, pagination)."""
+    found: list[Any] = []
+    url: str | None = f"/{name}"
+    while url:
+        answer = network.get(url)
+        answer.raise_for_status()
+        body = answer.json()
+        found += body.get(name, [])
+        links = body.get(f"{name}_links", [])
+        url = next((link["href"] for link in links if link.get("rel") == "next"), None)
+    return found
