@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,10 +11,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from warren.core.errors import NotFound
 from warren.core.state import NetworkType, Plug, TunnelMode
-from warren.lab import host, status
+from warren.lab import control, host, status
+from warren.lab.api import Client
 from warren.lab.directory import open_lab
 from warren.lab.down import take_down
+from warren.lab.instances import Kind, boot, load, load_all
 from warren.lab.plan import LabPlan, checked_name, plan_hosts
 from warren.lab.up import bring_up
 
@@ -158,5 +162,41 @@ def shell(name: str, where: str) -> None:
 
 
 def _become(name: str, where: str, words: list[str]) -> None:
-    place = host.place(open_lab(name), where)
+    lab = open_lab(name)
+    if where in load_all(lab):
+        instance = load(lab, where)
+        if instance.kind is Kind.QEMU:
+            done = instance.run(lab, *words, timeout_s=600)
+            click.echo(done.stdout, nl=False)
+            sys.exit(done.returncode)
+        place = instance.place(lab)
+    else:
+        place = host.place(lab, where)
     os.execvpe("nsenter", place.command(words), place.environment())  # noqa: S606 - no shell is wanted
+
+
+@command.command("boot")
+@_named
+@click.argument("instance")
+@click.option("--host", "on_host", required=True, help="Which compute host.")
+@click.option("--network", required=True, help="Which network, by name or id.")
+@click.option(
+    "--instance",
+    "kind",
+    type=click.Choice([k.value for k in Kind]),
+    default="netns",
+    show_default=True,
+    help="A network namespace, or a real guest.",
+)
+def boot_instance(name: str, instance: str, on_host: str, network: str, kind: str) -> None:
+    """Boot an instance: create its port, plug it, wait until it is ACTIVE, start it, wait for its lease."""
+    lab = open_lab(name)
+    client = Client(control.access(lab).credentials(), say=lambda line: _console.print(f"  {line}"))
+    found = client.networks(name=network) or client.networks(id=network)
+    if len(found) != 1:
+        there = ", ".join(sorted(other.name for other in client.networks())) or "none"
+        word = "no network" if not found else "more than one network"
+        raise NotFound("NetworkNotFound", f"The lab has {word} '{network}' (networks: {there}).")
+    booted = boot.boot(lab, client, name=instance, on_host=on_host, network=found[0], kind=Kind(kind))
+    lease = boot.wait_lease(lab, booted)
+    _console.print(f"[bold]{instance}[/] runs on {on_host}, port {booted.port_id}, address {lease['address']} by DHCP.")

@@ -2,8 +2,9 @@
 
 from typing import TypedDict
 
-from warren.lab import machine, switch
+from warren.lab import control, machine, switch
 from warren.lab.directory import LabDirectory
+from warren.lab.instances import load_all
 
 
 class ServerStatus(TypedDict):
@@ -64,7 +65,7 @@ def read(lab: LabDirectory) -> LabStatus:
         ageing_s=lab.plan.ageing_s,
         datapath_type=machine.datapath_type(),
         clouds_yaml=str(lab.clouds_yaml),
-        server=ServerStatus(url="", pid=None),
+        server=ServerStatus(url=control.access(lab).url, pid=lab.living(lab.path / "server.pid")),
         hosts=[
             HostStatus(
                 name=host.name,
@@ -76,5 +77,15 @@ def read(lab: LabDirectory) -> LabStatus:
             )
             for host in lab.plan.hosts
         ],
-        instances=[],
+        instances=[
+            InstanceStatus(
+                name=instance.name,
+                host=instance.host,
+                kind=instance.kind.value,
+                port_id=instance.port_id,
+                address=instance.address,
+                pid=lab.living(instance.pid_file),
+            )
+            for instance in load_all(lab).values()
+        ],
     )

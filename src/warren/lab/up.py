@@ -1,10 +1,10 @@
 """Bringing a lab up: namespaces, cables, switches, server, agents; all of it, or nothing and the reason."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from warren.lab import fabric, host, machine, switch
+from warren.lab import control, fabric, host, machine, switch
 from warren.lab.directory import LabDirectory, claim
 from warren.lab.down import take_down
 from warren.lab.host import Place
@@ -27,7 +27,8 @@ def bring_up(plan: LabPlan, say: Say) -> LabDirectory:
     machine.check(plan.plug)
     lab = claim(plan)
     try:
-        make_hosts(lab, say)
+        places = make_hosts(lab, say)
+        start_warren(lab, places, say)
     except BaseException:
         say("taking down again what was made")
         take_down(plan.name)
@@ -49,6 +50,21 @@ def make_hosts(lab: LabDirectory, say: Say) -> dict[str, Place]:
     say("Open vSwitch on every host")
     _together(lambda planned: switch.start(lab, places[planned.name]), lab.plan.hosts)
     return places
+
+
+def start_warren(lab: LabDirectory, places: Mapping[str, Place], say: Say) -> None:
+    """The server, and an agent on every host; every agent has reported when this returns.
+
+    Raises:
+        Rejected: one of them ended; with the end of its log.
+        Unreachable: one did not answer in time.
+    """
+    say("server and agents")
+    control.start_server(lab)
+    for planned in lab.plan.hosts:
+        control.start_agent(lab, places[planned.name], planned)
+    client = control.wait_for_server(lab)
+    control.wait_for_agents(lab, client)
 
 
 def _together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -13,6 +13,7 @@ from warren.lab.manifest import Made
 from warren.lab.plan import UNDERLAY, WORLD, checked_name
 
 ACTIVE_WITHIN_S = 20.0
+LEASE_WITHIN_S = 40.0
 
 
 def boot(
@@ -83,6 +84,16 @@ def wait_active(client: api.Client, instance: Instance) -> None:
     """
     what = f"Port {instance.port_id} of '{instance.name}' becoming ACTIVE on {instance.host}"
     api.wait_until(lambda: client.port(instance.port_id).status == "ACTIVE", what, ACTIVE_WITHIN_S)
+
+
+def wait_lease(lab: LabDirectory, instance: Instance) -> dict[str, str]:
+    """Wait until its DHCP client has a lease; gives it.
+
+    Raises:
+        Unreachable: it had none in time.
+    """
+    what = f"A DHCP lease of '{instance.name}' (logs: {instance.directory})"
+    return api.wait_until(lambda: instance.lease(lab), what, LEASE_WITHIN_S)
 
 
 def remove(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
