@@ -248,18 +248,21 @@ def test_a_lost_report_is_made_good_by_a_complete_one(connect: Callable[[str], S
 def test_the_state_on_disk_is_what_was_written_last_and_garbage_is_refused(tmp_path: Path) -> None:
     directory = StateDirectory(tmp_path / "new" / "state")
     assert directory.read() is None
+    directory.hold()
     directory.write(snapshot(1, 10))
     directory.write(snapshot(2, 20))
     assert directory.read() == snapshot(2, 20)
     (tmp_path / "new" / "state" / "state.json").write_text(json.dumps({"type": "snapshot", "epoch": 7}))
     with pytest.raises(Rejected, match="cannot be used"):
         directory.read()
-    directory.close()
+    directory.release()
 
 
 def test_a_second_agent_on_one_state_directory_is_refused(tmp_path: Path) -> None:
-    first = StateDirectory(tmp_path)
+    first, second = StateDirectory(tmp_path), StateDirectory(tmp_path)
+    first.hold()
     with pytest.raises(Unmet, match=r"another agent \(process \d+\) works with"):
-        StateDirectory(tmp_path)
-    first.close()
-    StateDirectory(tmp_path).close()
+        second.hold()
+    first.release()
+    second.hold()
+    second.release()

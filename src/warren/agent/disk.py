@@ -5,7 +5,6 @@ The state file is one `snapshot` message, so that what is read back goes through
 
 import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,25 +16,42 @@ LOCK_FILE: Final = "agent.lock"
 
 
 class StateDirectory:
-    """`state_dir`, held by one process until it ends, however it ends."""
+    """`state_dir`. Reading it changes nothing; whoever writes holds it first."""
 
     def __init__(self, path: Path) -> None:
-        """Make the directory if need be and take its lock.
+        self._path = path
+        self._state = path / STATE_FILE
+        self._lock: int | None = None
+
+    def hold(self) -> None:
+        """Make the directory if need be and keep every other agent out until this process ends, however it ends.
 
         Raises:
             Unmet: it cannot be written, or another agent holds it.
         """
-        self._state = path / STATE_FILE
         try:
-            path.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            lock = os.open(self._path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise Unmet(f"the state directory {path} cannot be written: {error.strerror}") from error
-        self._take_lock(path)
+            raise Unmet(f"the state directory {self._path} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise Unmet(
+                f"another agent (process {holder}) works with {self._path}: stop it first, "
+                "or give this one another state_dir"
+            ) from error
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock = lock
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Let another agent have it."""
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def read(self) -> Snapshot | None:
         """The state that was written last, or None where there is none yet.
@@ -73,16 +89,3 @@ class StateDirectory:
                 os.close(directory)
         except OSError as error:
             raise DriverError(f"the state could not be written to {self._state}: {error.strerror}") from error
-
-    def _take_lock(self, path: Path) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            os.close(self._lock)
-            raise Unmet(
-                f"another agent (process {holder}) works with {path}: stop it first, or give this one another state_dir"
-            ) from error
-        with suppress(OSError):
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, str(os.getpid()).encode(), 0)

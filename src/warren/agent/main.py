@@ -33,6 +33,8 @@ from warren.pipeline.view import Layout
 from warren.sync.messages import Report, Snapshot
 
 DNSMASQ_DIRECTORY: Final = "dhcp"
+ONCE_WAIT_S: Final = 5.0
+"""How long a single pass waits for the server before it takes what is on disk."""
 
 log = structlog.get_logger()
 
@@ -41,10 +43,10 @@ class Agent:
     """One host's agent."""
 
     def __init__(self, config: AgentConfig) -> None:
-        """Look the host over and take the state directory; nothing on the host is changed yet.
+        """Look the host over; nothing on it is changed.
 
         Raises:
-            Unmet: something is missing on this host, or another agent runs.
+            Unmet: something is missing on this host.
         """
         self._config = config
         self._layout = layout_of(config, check(config, Ovsdb(config.ovs.db)))
@@ -58,7 +60,12 @@ class Agent:
         self._netlink = netlink.Monitor(lambda name: self._wake.because(Reason(Source.NETLINK, name)))
 
     def run(self) -> None:
-        """Keep the host as it should be; never returns."""
+        """Keep the host as it should be; never returns.
+
+        Raises:
+            Unmet: another agent runs.
+        """
+        self._disk.hold()
         log.info(
             "agent.start",
             host=self._config.host,
@@ -78,12 +85,15 @@ class Agent:
                 self._wake.because(RETRY)
                 time.sleep(1.0)
 
-    def run_once(self, *, is_dry: bool, wait_s: float = 10.0) -> tuple[Outcome, ...]:
+    def run_once(self, *, is_dry: bool, wait_s: float = ONCE_WAIT_S) -> tuple[Outcome, ...]:
         """One pass over everything, with the server's state or, if it does not answer in time, the one on disk.
 
         Raises:
             Rejected: there is no state at all.
+            Unmet: another agent runs, and this is not dry.
         """
+        if not is_dry:
+            self._disk.hold()
         self._link.start()
         self._wake.wait(wait_s)
         state = self._link.state

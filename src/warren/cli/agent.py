@@ -28,8 +28,9 @@ def command(
     if not (dry_run or once):
         agent.run()
     outcomes = agent.run_once(is_dry=dry_run)
-    for outcome in outcomes:
-        for text in (outcome.failure, *outcome.wrong.values()):
-            if text:
-                click.echo(f"warren: {text}", err=True)
-    ctx.exit(1 if any(outcome.failure or (outcome.wrong and not dry_run) for outcome in outcomes) else 0)
+    complaints = [outcome.failure for outcome in outcomes if outcome.failure]
+    if not dry_run:
+        complaints += [why for outcome in outcomes for why in outcome.wrong.values()]
+    for complaint in complaints:
+        click.echo(f"warren: {complaint}", err=True)
+    ctx.exit(1 if complaints else 0)

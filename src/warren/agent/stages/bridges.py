@@ -80,4 +80,4 @@ def _because(row: Row) -> str:
     return f"{owner} needs it" if owner and owner != "bridge" else "it is part of every host"
 
 
-ROWS: Final = Wording[str, Row](event="ovsdb", where=lambda key, _: {"row": key}, text=_text, because=_because)
+ROWS: Final[Wording[str, Row]] = Wording(event="ovsdb", where=lambda key, _: {"row": key}, text=_text, because=_because)

@@ -77,7 +77,7 @@ def _where(key: Key, _: Setting) -> dict[str, object]:
     return {"namespace": key.namespace, "kind": key.kind.value, "name": key.name}
 
 
-SETTINGS: Final = Wording[Key, Setting](
+SETTINGS: Final[Wording[Key, Setting]] = Wording(
     event="setting",
     where=_where,
     text=lambda setting: setting.value or "there",

@@ -5,6 +5,7 @@ stage has nothing to do.
 """
 
 from ipaddress import IPv4Interface
+from typing import Final
 
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers import netlink
@@ -73,7 +74,7 @@ def _apply(changes: Plan[str, str]) -> dict[str, str]:
     return failed
 
 
-WORDING = Wording[str, str](
+WORDING: Final[Wording[str, str]] = Wording(
     event="underlay",
     where=lambda key, _: {"name": key},
     text=lambda value: value or "there",
