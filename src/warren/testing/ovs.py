@@ -90,16 +90,18 @@ class PrivateOvs:
     def vsctl(self, *arguments: str) -> str:
         return self.run("ovs-vsctl", f"--db={self.db}", "--timeout=10", *arguments)
 
-    def ofctl(self, *arguments: str) -> str:
-        return self.run("ovs-ofctl", *arguments)
+    def ofctl(self, *arguments: str, stdin: str = "") -> str:
+        return self.run("ovs-ofctl", *arguments, stdin=stdin)
 
-    def run(self, *command: str) -> str:
-        """Run a program that finds this switch by itself.
+    def run(self, *command: str, stdin: str = "") -> str:
+        """Run a program that finds this switch by itself; what it printed.
 
         Raises:
             Rejected: it failed; what it said is in the message.
         """
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=30, check=False)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, env=self.environment, timeout=30, check=False
+        )
         if done.returncode:
             raise Rejected(f"{' '.join(command[:3])}: {done.stderr.strip()}")
         return done.stdout

@@ -16,7 +16,7 @@ from warren.pipeline.flow import Flow, FlowKey
 from warren.reconcile.plan import Plan
 
 _LINE: Final = re.compile(
-    r"\s*cookie=(?P<cookie>0x[0-9a-f]+|0), (?:duration=(?P<duration>[0-9.]+)s, )?(?:table=(?P<table>\d+), )?"
+    r"\s*(?:cookie=(?P<cookie>0x[0-9a-f]+), )?(?:duration=(?P<duration>[0-9.]+)s, )?(?:table=(?P<table>\d+), )?"
     r"(?:n_packets=(?P<packets>\d+), n_bytes=(?P<bytes>\d+), )?(?P<rest>.*?) ?actions=(?P<actions>.*)"
 )
 _AGES: Final = ("idle_age=", "hard_age=")
@@ -147,7 +147,7 @@ def parse_flow(line: str) -> tuple[Flow, Counters | None]:
         priority=priority,
         match=match,
         actions=found["actions"],
-        cookie=int(found["cookie"], 16),
+        cookie=int(found["cookie"] or "0", 16),
         options=options,
     )
     if found["packets"] is None or found["duration"] is None:
