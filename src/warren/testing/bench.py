@@ -3,6 +3,7 @@
 All ports that a generated state can ask for are there from the start, so that an example costs flows only.
 """
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -73,16 +74,14 @@ class Bench:
 
 def bench_of(ovs: PrivateOvs) -> Bench:
     """Lay out a private switch: Warren's own bridges, tunnels to every peer, a plugged interface for every port."""
-    database = Ovsdb(ovs.db)
     peers = [
         Peer(host=HostName(f"peer{number}"), vtep_ip=vtep(number), tunnel_types=(NetworkType.VXLAN, NetworkType.GRE))
         for number in range(1, MAX_PEERS + 1)
     ]
     state = HostState({peer.key: peer for peer in peers})
-    present = database.read()
-    desired = desired_rows(state, present, LAYOUT)
-    database.apply(plan(desired, present_rows(present, desired)), present)
-    ovs.vsctl(*(word for number in range(1, MAX_PORTS + 1) for word in ("--", "add-port", "br-int", f"if{number}")))
-    switch = database.read()
-    database.close()
-    return Bench(ovs=ovs, switch=switch, datapath_ports=ovs.datapath_ports())
+    with closing(Ovsdb(ovs.db)) as database:
+        present = database.read()
+        desired = desired_rows(state, present, LAYOUT)
+        database.apply(plan(desired, present_rows(present, desired)), present)
+        ovs.vsctl(*(word for number in range(1, MAX_PORTS + 1) for word in ("--", "add-port", "br-int", f"if{number}")))
+        return Bench(ovs=ovs, switch=database.read(), datapath_ports=ovs.datapath_ports())

@@ -135,9 +135,15 @@ class PrivateOvs:
         for socket_path in self.directory.glob("*.mgmt"):
             socket_path.unlink()
 
+    def stop_ovsdb(self, signal_number: int = signal.SIGKILL) -> None:
+        """End ovsdb-server; its database stays in its file."""
+        self._end("ovsdb-server", signal_number)
+        (self.directory / "db.sock").unlink(missing_ok=True)
+
     def stop(self) -> None:
+        """End both daemons, whatever state they are in."""
         self.stop_vswitchd()
-        self._end("ovsdb-server", signal.SIGKILL)
+        self.stop_ovsdb()
 
     def _start(self, program: str, control: str, *arguments: str) -> None:
         (self.directory / control).unlink(missing_ok=True)

@@ -60,6 +60,13 @@ class FlowMonitor(threading.Thread):
     def _watch(self, connection: socket.socket) -> None:
         connection.sendall(_message(_HELLO) + _monitor_request())
         self._wake(f"{self._bridge}: ovs-vswitchd is there")
+        try:
+            self._follow(connection)
+        finally:
+            if not self._stopped.is_set():
+                self._wake(f"{self._bridge}: ovs-vswitchd is gone")
+
+    def _follow(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
             while len(header := stream.read(_HEADER.size)) == _HEADER.size:
                 _, kind, length, xid = _HEADER.unpack(header)
@@ -69,8 +76,6 @@ class FlowMonitor(threading.Thread):
                 elif kind == _STATS_REPLY:
                     for cookie in changed_cookies(body):
                         self._wake(f"{self._bridge}: a flow with cookie {cookie:#x} changed")
-        if not self._stopped.is_set():
-            self._wake(f"{self._bridge}: ovs-vswitchd is gone")
 
 
 def changed_cookies(body: bytes) -> Iterator[int]:
