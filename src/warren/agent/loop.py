@@ -23,8 +23,14 @@ class Source(str, Enum):
     STATE = "state"
     OVSDB = "ovsdb"
     FLOWS = "flows"
-    NETLINK = "netlink"
-    """With the name of a namespace; empty: the host's own."""
+    LINKS = "links"
+    """Links, addresses or routes, with the name of a namespace; empty: the host's own."""
+    RULES = "rules"
+    """iptables rules, with the name of a namespace likewise."""
+    NAMES = "names"
+    """A namespace came or went, with its name."""
+    EXIT = "exit"
+    """A process that the host needs ended."""
     AUDIT = "audit"
     RETRY = "retry"
 
@@ -52,6 +58,8 @@ class Pass:
     """By `bridges`: the switch after its rows were applied."""
     held_back: dict[str, str] = field(default_factory=dict)
     """Key of a port -> why it must not pass frames: something that protects it is not in place."""
+    lost_interfaces: set[str] = field(default_factory=set)
+    """By `namespaces`: interfaces of the switch that are neither on the host nor where they belong."""
     announcements: list[Announcement] = field(default_factory=list)
     """By `namespaces`: addresses whose neighbours must hear of them once frames can leave."""
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -10,8 +10,10 @@ import structlog
 from warren import __version__
 from warren.agent.config import AgentConfig
 from warren.agent.disk import StateDirectory
-from warren.agent.drivers import netlink, netns
+from warren.agent.drivers import netns
+from warren.agent.drivers.dnsmasq import Dnsmasq as DnsmasqDriver
 from warren.agent.drivers.flow_monitor import FlowMonitor
+from warren.agent.drivers.kernel_monitor import Event, KernelMonitor, Kind
 from warren.agent.drivers.ovsdb import Ovsdb
 from warren.agent.drivers.ovsdb_monitor import OvsdbMonitor
 from warren.agent.link import StateLink, delays
@@ -22,19 +24,26 @@ from warren.agent.stages.bridges import Bridges
 from warren.agent.stages.dnsmasq import Dnsmasq
 from warren.agent.stages.flows import Flows
 from warren.agent.stages.namespaces import Namespaces
+from warren.agent.stages.replug import Replug
 from warren.agent.stages.underlay import Underlay
 from warren.agent.status import picture
 from warren.agent.transport import Server
 from warren.agent.wake import Wake
 from warren.core.errors import DriverError, Rejected
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
-from warren.core.state import HostState
 from warren.pipeline.view import Layout
 from warren.sync.messages import Report, Snapshot
 
 DNSMASQ_DIRECTORY: Final = "dhcp"
 ONCE_WAIT_S: Final = 5.0
 """How long a single pass waits for the server before it takes what is on disk."""
+
+KERNEL_SOURCES: Final[Mapping[Kind, Source]] = {
+    Kind.LINKS: Source.LINKS,
+    Kind.RULES: Source.RULES,
+    Kind.NAMES: Source.NAMES,
+    Kind.EXIT: Source.EXIT,
+}
 
 log = structlog.get_logger()
 
@@ -57,7 +66,9 @@ class Agent:
         self._link = StateLink(server, _remembered(self._disk), self._state_changed, self._server_found)
         self._remembered = self._link.state
         self._picture = Picture()
-        self._netlink = netlink.Monitor(lambda name: self._wake.because(Reason(Source.NETLINK, name)))
+        self._complaints: set[tuple[str, str]] = set()
+        self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
+        self._kernel = KernelMonitor(self._kernel_changed)
 
     def run(self) -> None:
         """Keep the host as it should be; never returns.
@@ -104,12 +115,14 @@ class Agent:
 
     def _stages(self) -> tuple[Stage, ...]:
         """The stages in their order, knowing nothing yet of the host."""
+        ovsdb = Ovsdb(self._config.ovs.db)
         return (
-            Bridges(Ovsdb(self._config.ovs.db), self._layout),
+            Bridges(ovsdb, self._layout),
             Underlay(self._layout.underlay_interface, self._config.tunnel.local_ip),
             Namespaces(),
             Flows(self._layout, run_directory(self._config)),
-            Dnsmasq(self._config.state_dir / DNSMASQ_DIRECTORY),
+            Replug(ovsdb, self._layout),
+            Dnsmasq(self._dnsmasq),
         )
 
     def _watch(self) -> None:
@@ -118,7 +131,7 @@ class Agent:
         bridges = {INTEGRATION_BRIDGE, TUNNEL_BRIDGE, *self._config.bridge_mappings.values()}
         for bridge in sorted(bridges):
             FlowMonitor(bridge, run_directory(self._config), self._flows_changed(bridge)).start()
-        self._netlink.start()
+        self._kernel.start()
 
     def _state_changed(self) -> None:
         self._wake.because(Reason(Source.STATE))
@@ -156,12 +169,16 @@ class Agent:
         state = self._link.state
         if state is None:
             return True
+        if any(reason.source is Source.NAMES for reason in reasons):
+            self._watch_namespaces()
         now = Pass(state=state, reasons=reasons)
         outcomes = run_pass(now, stages)
         self._picture = picture(now, outcomes, self._picture)
         self._reporter.show(self._picture)
         self._watch_namespaces()
-        _say(state, reasons, outcomes, 1000 * (time.monotonic() - started_at))
+        if AUDIT in reasons or any(outcome.changes for outcome in outcomes if outcome.stage == Dnsmasq.name):
+            self._kernel.watch_processes(self._dnsmasq.pids())
+        self._say(now, outcomes, 1000 * (time.monotonic() - started_at))
         return not self._picture.errors
 
     def _remember(self) -> None:
@@ -176,29 +193,32 @@ class Agent:
 
     def _watch_namespaces(self) -> None:
         ours = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
-        self._netlink.watch(name for name in netns.names() if name.startswith(ours))
+        self._kernel.watch_namespaces(name for name in netns.names() if name.startswith(ours))
 
+    def _kernel_changed(self, event: Event) -> None:
+        self._wake.because(Reason(KERNEL_SOURCES[event.kind], event.name))
 
-def _say(state: HostState, reasons: Iterable[Reason], outcomes: Sequence[Outcome], took_ms: float) -> None:
-    """One line per pass; a pass that found everything right is not worth one."""
-    changes = sum(outcome.changes for outcome in outcomes)
-    failures = [outcome.failure for outcome in outcomes if outcome.failure]
-    wrong = {key: why for outcome in outcomes for key, why in outcome.wrong.items()}
-    for key, why in wrong.items():
-        log.warning("object.wrong", object=key or "host", because=why)
-    for failure in failures:
-        log.warning("stage.failed", because=failure)
-    say = log.info if changes or failures or wrong else log.debug
-    say(
-        "pass.done",
-        revision=state.revision,
-        stages=len(outcomes),
-        changes=changes,
-        failed=len(failures) + len(wrong),
-        took_ms=round(took_ms),
-        slowest=max(outcomes, key=lambda outcome: outcome.took_ms).stage,
-        because=",".join(sorted({reason.source.value for reason in reasons})),
-    )
+    def _say(self, now: Pass, outcomes: Sequence[Outcome], took_ms: float) -> None:
+        """One line per pass that changed something, one per complaint that is new or over."""
+        complaints = {(key or "host", why) for outcome in outcomes for key, why in outcome.wrong.items()}
+        complaints |= {(outcome.stage, outcome.failure) for outcome in outcomes if outcome.failure}
+        for subject, why in sorted(complaints - self._complaints):
+            log.warning("object.wrong", object=subject, because=why)
+        for subject, why in sorted(self._complaints - complaints):
+            log.info("object.right", object=subject, was=why)
+        self._complaints = complaints
+        changes = sum(outcome.changes for outcome in outcomes)
+        say = log.info if changes else log.debug
+        say(
+            "pass.done",
+            revision=now.state.revision,
+            stages=len(outcomes),
+            changes=changes,
+            failed=len(complaints),
+            took_ms=round(took_ms),
+            slowest=max(outcomes, key=lambda outcome: outcome.took_ms).stage,
+            because=",".join(sorted({reason.source.value for reason in now.reasons})),
+        )
 
 
 def _remembered(disk: StateDirectory) -> Snapshot | None:

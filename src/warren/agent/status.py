@@ -19,6 +19,7 @@ SHOWS: Final[Mapping[str, frozenset[str]]] = {
     "filters": frozenset({"port"}),
     "namespaces": frozenset({"port", "router", "dhcp"}),
     "flows": frozenset({"port", "router", "dhcp"}),
+    "replug": frozenset(),
     "dnsmasq": frozenset({"dhcp"}),
 }
 """Stage -> the kinds of objects whose status cannot be told without it."""

@@ -43,7 +43,7 @@ class Dnsmasq:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
 
     def installed(self) -> dict[Key, Setting]:
         """Read back processes, files and leases that nothing backs."""
@@ -62,6 +62,10 @@ class Dnsmasq:
             for lease in leases.stale(folder, HOSTS):
                 found[Key(name, Kind.LEASE, f"{lease.mac_address} {lease.address}")] = Setting()
         return found
+
+    def pids(self) -> frozenset[int]:
+        """The processes that run now."""
+        return frozenset(each.pid for each in _ours(self.directory))
 
     def apply(self, changes: Plan[Key, Setting]) -> dict[Key, str]:
         """Apply a plan; what failed, by key. Each network's server is started, told to read again, or ended once."""
@@ -86,18 +90,18 @@ class Dnsmasq:
         return failed
 
     def _folders(self) -> list[Path]:
-        return sorted(self._directory.iterdir()) if self._directory.is_dir() else []
+        return sorted(self.directory.iterdir()) if self.directory.is_dir() else []
 
     def _processes(self) -> dict[str, list[Running]]:
         found: dict[str, list[Running]] = {}
-        for each in _ours(self._directory):
+        for each in _ours(self.directory):
             found.setdefault(each.network, []).append(each)
         return found
 
     def _write(self, name: str, changes: Plan[Key, Setting]) -> None:
         """Write files whole: a dnsmasq that reads meanwhile sees the old text or the new."""
         texts = {**changes.add, **{key: new for key, (_, new) in changes.change.items()}}
-        folder = self._directory / name[len(DHCP_NAMESPACE_PREFIX) :]
+        folder = self.directory / name[len(DHCP_NAMESPACE_PREFIX) :]
         for key, setting in texts.items():
             if key.namespace == name and key.kind is Kind.FILE:
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -111,7 +115,7 @@ class Dnsmasq:
             run(["dnsmasq", *arguments.split("\n")])
 
     def _forget(self, network: str) -> None:
-        folder = self._directory / network
+        folder = self.directory / network
         for file in (*FILES, leases.FILE, "pid"):
             (folder / file).unlink(missing_ok=True)
         if folder.is_dir() and not any(folder.iterdir()):
@@ -119,7 +123,7 @@ class Dnsmasq:
 
     def _release(self, name: str, network: str) -> None:
         """Make dnsmasq forget leases of ports that are gone: it would not give their addresses to anybody else."""
-        stale = list(leases.stale(self._directory / network, HOSTS))
+        stale = list(leases.stale(self.directory / network, HOSTS))
         if not stale:
             return
         with netns.entered(name):

@@ -5,17 +5,14 @@ needed, of every namespace at each audit: 800 links take some milliseconds, and 
 """
 
 import os
-import select
 import socket
 import struct
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from warren.agent.drivers import netns
 from warren.core.errors import Rejected
 
 NLMSG_ERROR: Final = 2
@@ -33,8 +30,6 @@ RTPROT_KERNEL: Final = 2
 RTN_UNICAST: Final = 1
 IFF_UP: Final = 1
 SCOPE_LINK: Final = 253
-CHANGES: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
-"""RTMGRP_LINK, IPv4 and IPv6 addresses, IPv4 and IPv6 routes."""
 
 _header = struct.Struct("=IHHII")
 _attribute = struct.Struct("=HH")
@@ -96,9 +91,9 @@ def read() -> Tables:
         )
 
 
-def _opened(groups: int = 0) -> socket.socket:
+def _opened() -> socket.socket:
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    kernel.bind((0, groups))
+    kernel.bind((0, 0))
     return kernel
 
 
@@ -171,78 +166,3 @@ def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 
 def _number(raw: bytes | None) -> int:
     return int.from_bytes(raw, sys.byteorder) if raw else 0
-
-
-class Monitor:
-    """Calls back, from a thread of its own, when links, addresses or routes change on the host or where it watches.
-
-    It says that something changed, never what: whoever is woken reads.
-    """
-
-    def __init__(self, wake: Callable[[str], None]) -> None:
-        """Watch the host's own namespace.
-
-        Args:
-            wake: called with the name of the namespace, empty for the host's own. It must return at once.
-        """
-        self._wake = wake
-        self._lock = threading.Lock()
-        self._sockets: dict[str, tuple[int | None, socket.socket]] = {"": (None, _opened(CHANGES))}
-        self._poll = select.epoll()
-        self._poll.register(self._sockets[""][1], select.EPOLLIN)
-        self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
-        self._poll.register(self._stop_read, select.EPOLLIN)
-        self._thread = threading.Thread(target=self._run, name="netlink", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def watch(self, namespaces: Iterable[str]) -> None:
-        """Watch exactly these namespaces besides the host's own. One made anew under the same name is found."""
-        wanted = {name: netns.identity(name) for name in namespaces}
-        with self._lock:
-            for name, (identity, watched) in list(self._sockets.items()):
-                if name and (name not in wanted or wanted[name] != identity):
-                    self._poll.unregister(watched)
-                    watched.close()
-                    del self._sockets[name]
-            for name, identity in wanted.items():
-                if identity is not None and name not in self._sockets:
-                    with netns.entered(name):
-                        watched = _opened(CHANGES)
-                    self._sockets[name] = (identity, watched)
-                    self._poll.register(watched, select.EPOLLIN)
-
-    def close(self) -> None:
-        """Stop the thread and close every socket."""
-        os.write(self._stop_write, b"x")
-        if self._thread.is_alive():
-            self._thread.join()
-        for _, watched in self._sockets.values():
-            watched.close()
-        self._poll.close()
-        os.close(self._stop_read)
-        os.close(self._stop_write)
-
-    def _run(self) -> None:
-        while True:
-            ready = {descriptor for descriptor, _ in self._poll.poll()}
-            if self._stop_read in ready:
-                return
-            with self._lock:
-                woken = [(name, each) for name, (_, each) in self._sockets.items() if each.fileno() in ready]
-                for _, each in woken:
-                    _drain(each)
-            for name, _ in woken:
-                self._wake(name)
-
-
-def _drain(watched: socket.socket) -> None:
-    """Take what has come. A lost message (ENOBUFS) is as good as one: something changed."""
-    while True:
-        try:
-            watched.recv(1 << 16, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError:
-            continue

@@ -1,14 +1,13 @@
 """Stage `dnsmasq`: DHCP servers. After the flows, so that a server's first answer already has its way out."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from warren.agent.decisions import say
 from warren.agent.drivers.dnsmasq import Dnsmasq as Driver
-from warren.agent.loop import Outcome, Pass
+from warren.agent.loop import Outcome, Pass, Source
 from warren.agent.settle import settle
 from warren.agent.stages.namespaces import SETTINGS, wrong_owners
-from warren.namespaces import Key, Setting, servers
+from warren.namespaces import Key, Setting, owner_of, servers
 from warren.reconcile.plan import plan
 
 
@@ -18,16 +17,15 @@ class Dnsmasq:
     name = "dnsmasq"
     needs: frozenset[str] = frozenset({"namespaces"})
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._driver = Driver(directory)
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._known: Mapping[Key, Setting] | None = None
         self._is_settled = False
 
     def run(self, now: Pass) -> Outcome:
         """Settle the servers, unless they are as desired and nothing happened to them."""
-        desired = servers(now.state, str(self._directory))
-        if self._is_settled and desired == self._known and not now.looks_everywhere:
+        desired = servers(now.state, str(self._driver.directory))
+        if self._is_settled and desired == self._known and not self._is_touched(now):
             return Outcome(stage=self.name)
 
         self._is_settled = False
@@ -40,3 +38,8 @@ class Dnsmasq:
         self._is_settled, self._known = not settled.left, desired
         wrong = wrong_owners(settled.left, settled.failed, desired)
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
+
+    def _is_touched(self, now: Pass) -> bool:
+        """A server ended, or its namespace is another one now."""
+        renewed = any(owner_of(name) for name in now.named(Source.NAMES))
+        return now.looks_everywhere or bool(now.named(Source.EXIT)) or renewed

@@ -31,8 +31,8 @@ class Flows:
     def __init__(self, layout: Layout, rundir: Path) -> None:
         self._layout = layout
         self._rundir = rundir
-        self._settled: dict[str, BridgeFlows] = {}
-        """Bridge -> what it was last read back as."""
+        self._settled: dict[str, tuple[str, BridgeFlows]] = {}
+        """Bridge -> (its row in OVSDB, what it was last read back as). One made anew is another row."""
 
     def run(self, now: Pass) -> Outcome:
         """Settle every bridge that is not known to be as desired; br-int last."""
@@ -43,10 +43,13 @@ class Flows:
         touched = frozenset(self._settled) if now.looks_everywhere else now.named(Source.FLOWS)
         rendered = render(state, switch_view(now.switch, state), self._layout)
         for bridge in sorted(rendered, key=lambda name: name == INTEGRATION_BRIDGE):
-            known = self._settled.get(bridge)
-            if known == rendered[bridge] and bridge not in touched:
-                continue
-            done, left = self._settle(rendered[bridge], known, now)
+            seen = (now.switch.bridges[bridge].uuid, rendered[bridge])
+            known = self._settled.pop(bridge, None)
+            done, left = 0, dict[str, str]()
+            if known != seen or bridge in touched:
+                done, left = self._settle(rendered[bridge], known[1] if known else None, now)
+            if not left:
+                self._settled[bridge] = seen
             changes, wrong = changes + done, wrong | left
         for complaint in announce(now.announcements):
             log.warning("announcement.lost", because=complaint)
@@ -55,15 +58,12 @@ class Flows:
     def _settle(self, flows: BridgeFlows, known: BridgeFlows | None, now: Pass) -> tuple[int, dict[str, str]]:
         """(number of changes made, owner -> what is still wrong) of one bridge."""
         switch = OfctlSwitch(bridge=flows.bridge, rundir=self._rundir)
-        self._settled.pop(flows.bridge, None)
         settled = settle(
             lambda: flows.plan(switch.installed()),
             lambda changes: apply_apart(changes, switch.apply, lambda _, flow: flow.owner),
             lambda changes: say(changes, _wording(flows.bridge), known.desired if known else None, now),
             is_dry=now.is_dry,
         )
-        if not settled.left:
-            self._settled[flows.bridge] = flows
         return settled.changes, _wrong(flows, settled)
 
 

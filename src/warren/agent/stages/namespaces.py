@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from warren.agent.decisions import Wording, say
+from warren.agent.drivers import netlink
 from warren.agent.drivers.namespaces import Namespaces as Driver
 from warren.agent.loop import Outcome, Pass, Source
 from warren.agent.settle import settle
-from warren.namespaces import Key, Setting, owner_of, render
+from warren.namespaces import Key, Kind, Setting, owner_of, render
 from warren.reconcile.plan import Plan, plan
 
 
@@ -41,6 +42,8 @@ class Namespaces:
             lambda changes: say(changes, SETTINGS, known, now),
             is_dry=now.is_dry,
         )
+        if missing := {key.name for key in settled.left.add if key.kind is Kind.LINK}:
+            now.lost_interfaces |= missing - netlink.read_links().keys()
         wrong = wrong_owners(settled.left, settled.failed, desired)
         if not wrong:
             self._known = desired
@@ -52,7 +55,8 @@ class Namespaces:
             return None
         changed = plan(desired, self._known)
         names = {key.namespace for key in (*changed.add, *changed.change, *changed.remove)}
-        return frozenset(names) | {name for name in now.named(Source.NETLINK) if owner_of(name)}
+        touched = now.named(Source.LINKS) | now.named(Source.RULES) | now.named(Source.NAMES)
+        return frozenset(names) | {name for name in touched if owner_of(name)}
 
 
 def _within(scope: frozenset[str] | None, desired: Mapping[Key, Setting]) -> dict[Key, Setting]:

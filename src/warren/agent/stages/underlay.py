@@ -33,7 +33,7 @@ class Underlay:
 
     def run(self, now: Pass) -> Outcome:
         """Settle, if there is a tunnel endpoint to look after and something happened to the host's interfaces."""
-        touched = now.looks_everywhere or "" in now.named(Source.NETLINK)
+        touched = now.looks_everywhere or "" in now.named(Source.LINKS)
         if self._interface is None or (self._is_settled and not touched):
             return Outcome(stage=self.name)
         desired = {UNDERLAY_BRIDGE: "up", self._interface: "up", f"{UNDERLAY_BRIDGE} {self._address}": ""}
