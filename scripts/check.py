@@ -19,6 +19,7 @@ CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "import layers": ("lint-imports", "--no-cache"),
     "sizes": (sys.executable, "scripts/sizes.py"),
     "words": (sys.executable, "scripts/words.py"),
+    "generated pages": (sys.executable, "scripts/reference.py", "--check"),
     "links": (sys.executable, "scripts/links.py"),
     "shell": ("bash", "-n", "run"),
 }
@@ -38,6 +39,7 @@ def passes(name: str, command: tuple[str, ...]) -> bool:
 
 def main() -> int:
     os.environ["NO_COLOR"] = "1"
+    os.environ["PYTHONPATH"] = str(ROOT / "src")
     failed = [name for name, command in CHECKS.items() if not passes(name, command)]
     if failed:
         print(f"check: {', '.join(failed)} failed.")

@@ -8,7 +8,7 @@ What others use:
 * `switch_view(switch, state)`: the view that rendering needs, local VLANs included.
 """
 
-from warren.pipeline.cookies import LEARNED, Concern, Meaning, decode, encode, object_digits
+from warren.pipeline.cookies import LEARNED, MEANINGS, Concern, Meaning, decode, encode, object_digits
 from warren.pipeline.flow import Flow, FlowKey
 from warren.pipeline.learned import is_learned
 from warren.pipeline.render import BridgeFlows, render
@@ -21,6 +21,7 @@ from warren.pipeline.wiring import networks_to_number, refusal, unwired_reason
 
 __all__ = [
     "LEARNED",
+    "MEANINGS",
     "Bridge",
     "BridgeFlows",
     "Concern",

@@ -5,6 +5,7 @@ zero for what belongs to the bridge itself. So `ovs-ofctl dump-flows br-int cook
 object's flows of one concern.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from ipaddress import AddressValueError, IPv4Address
@@ -21,29 +22,34 @@ class Concern(IntEnum):
     """Who wrote a flow, and so what its object part names."""
 
     FRAME = 0x0001
-    """The bridge's own skeleton: misses, the sort by kind of port, learn(). No object."""
     ADMISSION = 0x0002
-    """br-int: a port's frames come in, with their network. Object: port."""
     SPOOFING = 0x0003
-    """br-int: a port's frames carry only its own addresses. Object: port."""
     FORWARDING = 0x0004
-    """br-int: frames to a known address. Object: port, or network where several ports share the address."""
     FLOOD = 0x0005
-    """br-int: broadcast, multicast and unknown unicast of a network. Object: network."""
     PHYSICAL = 0x0006
-    """br-int and physical bridges: between local VLAN and the wire. Object: network."""
     PEER = 0x0010
-    """br-tun: frames come in from a tunnel port. Object: the peer's address."""
     SEGMENT = 0x0011
-    """br-tun: segmentation id to local VLAN. Object: network."""
     TUNNEL_FLOOD = 0x0012
-    """br-tun: a network's flood list. Object: network."""
     NEIGHBOUR = 0x0013
-    """br-tun: a far port's address, known ahead. Object: port."""
     RESPONDER = 0x0014
-    """br-tun: ARP answered for a far port. Object: port."""
     LEARNED = 0x00FF
-    """br-tun: an entry that learn() wrote. No object."""
+
+
+MEANINGS: Final[Mapping[Concern, str]] = {
+    Concern.FRAME: "the bridge itself: misses, the sort by kind of port, learn(); no object",
+    Concern.ADMISSION: "a port's or uplink's frames come in, with their network; object: port or network",
+    Concern.SPOOFING: "a port's frames carry only its own addresses; object: port",
+    Concern.FORWARDING: "frames to an address of this host; object: port, or network where several ports share it",
+    Concern.FLOOD: "broadcast, multicast and unknown unicast of a network; object: network",
+    Concern.PHYSICAL: "between local VLAN and the wire; object: network",
+    Concern.PEER: "frames come in from a tunnel; object: the peer's address in hexadecimal",
+    Concern.SEGMENT: "segmentation id to local VLAN; object: network",
+    Concern.TUNNEL_FLOOD: "flood list of a network; object: network",
+    Concern.NEIGHBOUR: "a far port's address, known ahead; object: port",
+    Concern.RESPONDER: "ARP answered for a far port; object: port",
+    Concern.LEARNED: "an entry that learn() wrote; no object",
+}
+"""Each concern in words, and what the object part of its cookies names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,5 +83,6 @@ def bench_of(ovs: PrivateOvs) -> Bench:
         present = database.read()
         desired = desired_rows(state, present, LAYOUT)
         database.apply(plan(desired, present_rows(present, desired)), present)
-        ovs.vsctl(*(word for number in range(1, MAX_PORTS + 1) for word in ("--", "add-port", "br-int", f"if{number}")))
+        for number in range(1, MAX_PORTS + 1):
+            ovs.vsctl("--may-exist", "add-port", "br-int", f"if{number}")
         return Bench(ovs=ovs, switch=database.read(), datapath_ports=ovs.datapath_ports())
