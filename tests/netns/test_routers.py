@@ -1,5 +1,6 @@
 import subprocess
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -45,11 +46,11 @@ class Town:
     def namespace(self) -> str:
         return names.router_namespace(self.router.id)
 
-    def state(self, **changed: object) -> HostState:
+    def state(self, **changed: Any) -> HostState:
         self.router = replace(self.router, **changed)
         return self.site.state(self.router)
 
-    def set_router(self, **changed: object) -> Outcome:
+    def set_router(self, **changed: Any) -> Outcome:
         return converge(self.state(**changed))
 
     def float(self, number: int, fixed: str) -> FloatingIp:

@@ -3,9 +3,10 @@
 from warren.core.state import HostState
 from warren.namespaces import dhcp, routers
 from warren.namespaces.dhcp import servers
+from warren.namespaces.groups import filters
 from warren.namespaces.settings import Key, Kind, Setting, owner_of
 
-__all__ = ["Key", "Kind", "Setting", "owner_of", "render", "servers"]
+__all__ = ["Key", "Kind", "Setting", "filters", "owner_of", "render", "servers"]
 
 
 def render(state: HostState) -> dict[Key, Setting]:

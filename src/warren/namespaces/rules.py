@@ -4,7 +4,8 @@ Warren owns the chains whose names begin with `warren-` and the rules of built-i
 else in a table is somebody else's and neither read nor written.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from warren.core.errors import Rejected
@@ -16,6 +17,15 @@ JUMP: Final = f"-j {PREFIX}"
 Chains = Mapping[str, str]
 """`<table>/<chain>` -> rules as iptables-save prints them, one a line, without `-A <chain>`. For a built-in chain: only
 the rules that jump to a chain of Warren's."""
+
+
+PROTOCOL: Final = re.compile(r"(?<![^ ])-p (\S+)")
+SPELLED: Final = {
+    6: "tcp", 17: "udp", 1: "icmp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite", 50: "esp", 51: "ah",
+}  # fmt: skip
+"""Protocols that iptables-save prints by name everywhere. It takes the names of others from /etc/protocols, if that is
+there; in chains they are numbers."""
+_KEPT = frozenset(SPELLED.values())
 
 
 def rules(*lines: str) -> str:
@@ -32,8 +42,12 @@ def commented(rule: str, target: str, comment: str) -> str:
     return f'{match}-m comment --comment "{comment}" -j {target}'
 
 
-def read(saved: str) -> dict[str, str]:
+def read(saved: str, number_of: Callable[[str], int]) -> dict[str, str]:
     """Warren's chains and jumps in what `iptables-save` printed.
+
+    Args:
+        saved: its text.
+        number_of: the number of a protocol that /etc/protocols names.
 
     Raises:
         Rejected: it is not the text of iptables-save.
@@ -44,6 +58,8 @@ def read(saved: str) -> dict[str, str]:
         if line.startswith("-A "):
             chain, _, rule = line[3:].partition(" ")
             if chain.startswith(PREFIX) or JUMP in rule:
+                if (found := PROTOCOL.search(rule)) and not (found[1] in _KEPT or found[1].isdigit()):
+                    rule = f"{rule[: found.start(1)]}{number_of(found[1])}{rule[found.end(1) :]}"
                 chains.setdefault(f"{table}/{chain}", []).append(rule)
         elif line.startswith(f":{PREFIX}"):
             chains.setdefault(f"{table}/{line[1:].partition(' ')[0]}", [])

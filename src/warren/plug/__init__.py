@@ -1,1 +1,5 @@
-"""How an instance's interface meets br-int: the part that a hypervisor's VIF driver plays."""
+"""How an instance's interface meets br-int: made here, wired by the agent."""
+
+from warren.plug.vif import Vif, make, plug, unplug
+
+__all__ = ["Vif", "make", "plug", "unplug"]

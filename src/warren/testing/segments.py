@@ -26,9 +26,9 @@ def lay(state: HostState) -> None:
         run(["ip", "link", "set", bridge_of(network), "up"])
     networks = {port.key: state.network(port.network_id) for port in state.of(Port)}
     for key, setting in render(state).items():
-        network = networks.get(setting.owner)
-        if key.kind is Kind.LINK and network is not None:
-            plug_in(key.name, network)
+        segment = networks.get(setting.owner)
+        if key.kind is Kind.LINK and segment is not None:
+            plug_in(key.name, segment)
 
 
 def plug_in(interface: str, network: Network) -> None:

@@ -3,19 +3,24 @@
 One process reads all tables, one writes all changes; each table changes at once or not at all.
 """
 
+import socket
 from collections.abc import Mapping
 from typing import Final
 
 from warren.agent.drivers.command import run
+from warren.core.errors import Rejected
 from warren.namespaces import rules
 from warren.reconcile.plan import Plan
 
+MOBILITY: Final = 135
+MOBILITY_NAMES: Final = ("mh", "ipv6-mh", "mobility-header")
+"""iptables has names of its own for it."""
 PROGRAMS: Final = {4: "iptables", 6: "ip6tables"}
 
 
 def installed(version: int = 4) -> dict[str, str]:
     """Warren's chains of every table: `<table>/<chain>` -> rules, one a line."""
-    return rules.read(run([f"{PROGRAMS[version]}-save"]))
+    return rules.read(run([f"{PROGRAMS[version]}-save"]), _protocol_number)
 
 
 def apply(plan: Plan[str, str], version: int = 4) -> None:
@@ -26,6 +31,18 @@ def apply(plan: Plan[str, str], version: int = 4) -> None:
     """
     if plan:
         run([f"{PROGRAMS[version]}-restore", "--noflush", "--wait"], rules.transaction(plan))
+
+
+def _protocol_number(name: str) -> int:
+    """The number of a protocol that iptables-save named.
+
+    Raises:
+        Rejected: nobody knows it.
+    """
+    try:
+        return MOBILITY if name in MOBILITY_NAMES else socket.getprotobyname(name)
+    except OSError as error:
+        raise Rejected(f"iptables-save named the protocol {name}, which /etc/protocols does not have") from error
 
 
 def translations(chains: Mapping[str, str]) -> frozenset[tuple[str, str]]:
