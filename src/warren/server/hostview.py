@@ -4,7 +4,7 @@
 the law that keeps it honest: for every host, deltas computed for touched hosts only add up to a fresh `host_state`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from warren.core import state
@@ -195,20 +195,16 @@ def _dhcp(now: Snapshot, server: model.Port) -> state.Dhcp:
     return state.Dhcp(network_id=server.network_id, port_id=server.id, hosts=hosts)
 
 
-def touched(before: Snapshot, after: Snapshot, change: Change) -> frozenset[HostName]:
-    """The hosts whose state may differ between the two snapshots that the change lies between."""
-    hosts: set[HostName] = set()
+def touched(before: Snapshot, after: Snapshot, change: Change, hosts: Collection[HostName]) -> frozenset[HostName]:
+    """Those of `hosts` whose state may differ between the two snapshots that the change lies between."""
+    found: set[HostName] = set()
     for key in change.values:
         if _seen(before.at(key)) == _seen(after.at(key)):
             continue
         for now in (before, after):
-            resource = now.at(key)
-            if resource is None:
-                continue
-            if isinstance(resource, model.Settings):
-                return frozenset(host.id for host in after.all(model.Host))
-            hosts.update(_concerned(now, resource))
-    return frozenset(hosts)
+            if resource := now.at(key):
+                found.update(_concerned(now, resource, hosts))
+    return frozenset(found)
 
 
 def _seen(resource: model.Resource | None) -> object:
@@ -222,40 +218,32 @@ def _seen(resource: model.Resource | None) -> object:
     return resource
 
 
-def _concerned(now: Snapshot, resource: model.Resource) -> Iterator[HostName]:
+def _concerned(now: Snapshot, resource: model.Resource, hosts: Collection[HostName]) -> Iterable[HostName]:
+    found: Iterable[HostName] = ()
     match resource:
-        case model.Network():
-            yield from _on_network(now, resource.id)
-        case model.Subnet():
-            yield from _on_network(now, resource.network_id)
+        case model.Network(id=network_id) | model.Subnet(network_id=network_id):
+            found = _on_network(now, network_id, hosts)
         case model.Port():
-            yield resource.host
-            yield from _on_network(now, resource.network_id)
-            for group_id in resource.security_groups:
-                yield from _with_group(now, group_id)
-        case model.Router():
-            yield resource.host
-        case model.FloatingIp():
-            router = now.get(model.Router, resource.router_id)
-            yield from [router.host] if router else []
-        case model.SecurityGroup():
-            yield from _with_group(now, resource.id)
-        case model.SecurityGroupRule():
-            yield from _with_group(now, resource.security_group_id)
-        case model.Host():
-            yield from (host.id for host in now.all(model.Host))
-        case _:
-            return
+            found = {resource.host, *_on_network(now, resource.network_id, hosts)}
+            found = found.union(*(_with_group(now, group_id, hosts) for group_id in resource.security_groups))
+        case model.SecurityGroup(id=group_id) | model.SecurityGroupRule(security_group_id=group_id):
+            found = _with_group(now, group_id, hosts)
+        case model.Router(host=host):
+            found = [host]
+        case model.FloatingIp(router_id=router_id):
+            router = now.get(model.Router, router_id)
+            found = [router.host] if router else []
+        case model.Host() | model.Settings():
+            found = hosts
+    return found
 
 
-def _on_network(now: Snapshot, network_id: str) -> Iterator[HostName]:
-    return (host.id for host in now.all(model.Host) if now.ids("port.network_host", (network_id, host.id)))
+def _on_network(now: Snapshot, network_id: str, hosts: Collection[HostName]) -> list[HostName]:
+    return [host for host in hosts if now.ids("port.network_host", (network_id, host))]
 
 
-def _with_group(now: Snapshot, group_id: GroupId) -> Iterator[HostName]:
-    """Hosts with a port in the group, or in one whose rules name it."""
+def _with_group(now: Snapshot, group_id: GroupId, hosts: Collection[HostName]) -> list[HostName]:
+    """Those with a port in the group, or in one whose rules name it."""
     naming = now.find(model.SecurityGroupRule, "security_group_rule.remote", group_id)
     groups = {group_id, *(rule.security_group_id for rule in naming)}
-    return (
-        host.id for host in now.all(model.Host) if any(now.ids("port.group_host", (group, host.id)) for group in groups)
-    )
+    return [host for host in hosts if any(now.ids("port.group_host", (group, host)) for group in groups)]

@@ -149,7 +149,7 @@ class Snapshot:
     def at(self, key: Key) -> Resource | None:
         return self._resources[key.kind].get(key.id)
 
-    def keys(self) -> set[Key]:
+    def all_keys(self) -> set[Key]:
         return {Key(kind, resource_id) for kind, resources in self._resources.items() for resource_id in resources}
 
     def after(self, change: Change, revision: int | None = None) -> "Snapshot":

@@ -43,7 +43,7 @@ class StateStreams:
             host.wake.set()
 
     def _committed(self, before: Snapshot, after: Snapshot, change: Change) -> None:
-        hosts = touched(before, after, change)
+        hosts = touched(before, after, change, tuple(self._hosts))
         if hosts and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake, hosts)
 

@@ -101,6 +101,11 @@ def _target(
             )
         return {"port_id": None, "fixed_ip_address": None, "router_id": None, "status": model.DOWN}
     port = owned(now, model.Port, port_id, context)
+    if port.device_owner.startswith("network:"):
+        message = (
+            f"Bad floatingip request: Port {port.id} belongs to {port.device_owner} and cannot have a floating IP."
+        )
+        raise Invalid("BadRequest", message)
     address = _fixed_address(port, fixed)
     router_id = _router_between(now, port, address, floating_ip.floating_network_id)
     for other in now.find(model.FloatingIp, "floatingip.port", port.id):

@@ -216,6 +216,8 @@ def _own_port(now: Snapshot, context: Context, router: model.Router, port_id: st
     if port.device_id or port.device_owner:
         message = f"Unable to complete operation on port {port.id} for network {port.network_id}. Port already has an "
         raise Conflict("PortInUse", f"{message}attached device {port.device_id}.")
+    if now.ids("floatingip.port", port.id):
+        raise Conflict("PortInUse", f"Port {port.id} has a floating IP and cannot become a router's interface.")
     if not port.fixed_ips:
         raise Invalid("BadRequest", "Bad router request: Router port must have at least one fixed IP.")
     return model.revised(

@@ -184,7 +184,7 @@ def _read(kind: str, body: str | None) -> Resource | None:
 
 
 def _difference(before: Snapshot, after: Snapshot) -> Change:
-    keys = before.keys() | after.keys()
+    keys = before.all_keys() | after.all_keys()
     return Change({key: after.at(key) for key in keys if before.at(key) != after.at(key)})
 
 
