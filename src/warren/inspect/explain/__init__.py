@@ -1,0 +1,1 @@
+"""Flows in sentences: what is looked at, what happens, why, and for how long."""

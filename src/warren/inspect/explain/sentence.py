@@ -1,0 +1,131 @@
+"""One flow, one sentence: who, what happens, why, how long."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from warren.inspect.decode import Decoder, Meaning
+from warren.inspect.explain.conditions import describe_match, mac
+from warren.inspect.explain.context import Context, peer_address
+from warren.inspect.explain.deeds import describe_actions, learned_tables
+from warren.inspect.parse import fields as f
+from warren.inspect.parse.actions import Learn
+from warren.inspect.parse.dump import Flow, TableId
+from warren.inspect.parse.problem import Problem
+from warren.inspect.parse.text import printable
+from warren.pipeline.cookies import Concern, decode
+
+_SENTENCE_LIMIT: Final = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A flow in words. `understood` is False where a part of it could not be read; `problem` says which."""
+
+    flow: Flow
+    sentence: str
+    understood: bool = True
+    problem: Problem | None = None
+
+
+def explain(flows: Iterable[Flow], context: Context, decoder: Decoder, file: str = "-") -> Iterator[Explanation]:
+    """Every flow of a bridge in words, in the order given."""
+    listed = list(flows)
+    learned = frozenset(_learned(listed, decoder))
+    matches: dict[str, str] = {}
+    deeds: dict[str, str] = {}
+    for flow in listed:
+        meaning = decoder.meaning(flow, file)
+        if isinstance(meaning, Problem):
+            yield Explanation(
+                flow=flow, sentence=f"Not understood: {meaning.message}.", understood=False, problem=meaning
+            )
+            continue
+        subject = matches.get(flow.match_text)
+        if subject is None:
+            subject = matches[flow.match_text] = describe_match(meaning.match, context)
+        predicate = deeds.get(flow.actions_text)
+        if predicate is None:
+            predicate = deeds[flow.actions_text] = describe_actions(meaning.actions, context)
+        yield Explanation(flow=flow, sentence=_sentence(flow, meaning, (subject, predicate), (context, learned)))
+
+
+def _learned(flows: Iterable[Flow], decoder: Decoder) -> Iterator[tuple[TableId, int, int]]:
+    """(table, priority, cookie) of what learn() flows of this bridge write."""
+    for text in {flow.actions_text for flow in flows if "learn(" in flow.actions_text}:
+        flow = next(flow for flow in flows if flow.actions_text == text)
+        meaning = decoder.meaning(flow)
+        if isinstance(meaning, Meaning):
+            tables = set(learned_tables(meaning.actions))
+            yield from (
+                (action.table, action.priority, action.cookie)
+                for action in meaning.actions
+                if isinstance(action, Learn) and action.table in tables
+            )
+
+
+def _sentence(
+    flow: Flow,
+    meaning: Meaning,
+    words: tuple[str, str],
+    known: tuple[Context, frozenset[tuple[TableId, int, int]]],
+) -> str:
+    context, learned = known
+    subject, predicate = words
+    is_miss = not flow.match_text and flow.priority == 0
+    start = (
+        "Everything else here" if is_miss else "All frames" if subject == "frames" else subject[0].upper() + subject[1:]
+    )
+    predicate = _singular(predicate) if is_miss else predicate
+    parts = [f"{start} {predicate}"]
+    is_learned = (flow.table, flow.priority, flow.cookie) in learned and flow.hard_timeout_s
+    if is_learned:
+        parts.append(_birth(flow, meaning, context))
+    elif reason := _reason(flow, context):
+        parts.append(reason)
+    if life := _life(flow, is_learned=bool(is_learned)):
+        parts.append(life)
+    return (
+        printable(
+            "; ".join(parts[:1]) + "".join(f"{';' if n == 0 else ','} {part}" for n, part in enumerate(parts[1:])), 4000
+        )
+        + "."
+    )
+
+
+def _singular(predicate: str) -> str:
+    """The predicate of "everything else": verbs of the present tense get their s."""
+    verb, space, rest = predicate.partition(" ")
+    return {"are": "is", "have": "has", "go": "goes", "pass": "passes"}.get(verb, f"{verb}s") + space + rest
+
+
+def _birth(flow: Flow, meaning: Meaning, context: Context) -> str:
+    """Where a learned entry comes from: a frame that this very address sent."""
+    age = flow.duration_s if flow.hard_age_s is None else flow.hard_age_s
+    address = meaning.match.exact(f.ETH_DST)
+    sender = f" from a frame of {mac(address, context)}" if address is not None else ""
+    refreshed = "learned" if flow.hard_age_s is None else "last learned"
+    return f"{refreshed}{f' {age:.0f} s ago' if age is not None else ''}{sender}"
+
+
+def _life(flow: Flow, *, is_learned: bool) -> str:
+    remaining = flow.remaining_s
+    if remaining is None:
+        return ""
+    return f"gone in {remaining:.0f} s{' unless refreshed' if is_learned or flow.idle_timeout_s else ''}"
+
+
+def _reason(flow: Flow, context: Context) -> str:
+    """Why the flow is there: what its cookie says, else what its priority stands for in its table."""
+    meaning = decode(flow.cookie) if flow.cookie else None
+    if meaning is not None:
+        if meaning.concern is Concern.PEER:
+            return f"asked for by the peer {peer_address(meaning.object_digits)}"
+        if known := context.objects.get(meaning.object_digits):
+            return f"asked for by {known}"
+        if int(meaning.object_digits, 16):
+            return f"asked for by {meaning.object_digits} ({meaning.concern.name.lower().replace('_', ' ')})"
+        return ""
+    if context.pipeline is None or not isinstance(flow.table, int):
+        return ""
+    return context.pipeline.notes.get((flow.table, flow.priority), "")
