@@ -1,9 +1,8 @@
 """`table=20 and dl_dst=fa:16:3e:00:00:22 and n_packets>0` -> a test of flows.
 
-expression := term { ("and" | "or") term }, `and` before `or`; term := ["not"] (comparison | word | "(" expression ")").
-A comparison is `name op value` with `=`, `!=`, `<`, `<=`, `>`, `>=`, or `~` for "contains". Names are those of the flow's
-own properties and of match fields; `match~text` and `actions~text` look into the texts. A word alone is a protocol
-(`arp`, `tcp`) or an action (`drop`, `learn`, `output`).
+Terms are joined by `and`, `or`, `not` and brackets. A term is a comparison, `name op value`, with `=`, `!=`, `<`, `<=`,
+`>`, `>=` or, for "contains", `~`; names are the flow's own properties, match fields, `match`, `actions`. A word alone
+is a protocol (`arp`, `tcp`) or an action (`drop`, `learn`, `output`).
 """
 
 import operator
@@ -15,13 +14,13 @@ from warren.core.errors import Invalid
 from warren.inspect.decode import Decoder, Meaning
 from warren.inspect.parse.dump import Flow
 from warren.inspect.parse.fields import BY_NAME
-from warren.inspect.parse.match import PROTOCOLS, Match, read_match
+from warren.inspect.parse.match import PROTOCOLS, Match
 from warren.inspect.parse.problem import Unreadable
 from warren.inspect.parse.text import printable
 
 Test: TypeAlias = Callable[[Flow, Decoder], bool]
 
-_TOKEN: Final = re.compile(r"\s*(?:([()])|(!=|<=|>=|=|<|>|~)|\"([^\"]*)\"|([^\s()=<>!~\"]+))")
+_TOKEN: Final = re.compile(r"\s*(?:([()])|(!=|<=|>=|==|=|<|>|~)|\"([^\"]*)\"|([^\s()=<>!~\"]+))")
 _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -83,7 +82,7 @@ def _tokens(text: str) -> _Tokens:
             raise _invalid(f"'{printable(text[position:].strip(), 20)}' is not understood")
         bracket, op, quoted, word = match.groups()
         kind = "bracket" if bracket else "op" if op else "word"
-        found.append((kind, bracket or op or word or quoted or ""))
+        found.append((kind, "=" if op == "==" else bracket or op or word or quoted or ""))
         position = match.end()
     return found
 
@@ -124,7 +123,7 @@ def _term(tokens: _Tokens) -> tuple[Test, _Tokens]:
         if not rest or rest[0] != ("bracket", ")"):
             raise _invalid("a bracket is not closed")
         return inner, rest[1:]
-    if kind != "word":
+    if kind != "word" or text in {"and", "or"}:
         raise _invalid(f"'{text}' stands where a name should")
     if len(tokens) > 1 and tokens[1][0] == "op":
         if len(tokens) < 3 or tokens[2][0] != "word":
@@ -170,7 +169,7 @@ def _field(text: str, *, is_wanted: bool) -> Test:
 
     def test(flow: Flow, decoder: Decoder) -> bool:
         try:
-            wanted = read_match(text, decoder.names.ports)
+            wanted = decoder.match(text)
         except Unreadable as error:
             raise _invalid(error.message) from None
         meaning = decoder.meaning(flow)

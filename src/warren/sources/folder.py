@@ -23,7 +23,7 @@ def read_tree(folder: Path) -> dict[str, bytes]:
         relative = path.relative_to(folder)
         if len(relative.parts) > DEPTH_LIMIT or path.is_symlink() or not path.is_file():
             continue
-        if _place(relative.as_posix()) and path.stat().st_size <= FILE_LIMIT_BYTES:
+        if _place(relative.as_posix()) is not None and path.stat().st_size <= FILE_LIMIT_BYTES:
             files[relative.as_posix()] = path.read_bytes()
     return files
 

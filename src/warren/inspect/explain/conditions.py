@@ -1,6 +1,6 @@
 """A match in words: `ARP for 192.168.1.1 of network 'red' (local VLAN 1) from tap1 of 'vm1'`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from warren.inspect.explain.context import Context, ip_label
@@ -59,16 +59,19 @@ SERVICES: Final[Mapping[int, str]] = {
 
 def describe_match(match: Match, context: Context) -> str:
     """The frames that a match takes, as the subject of a sentence."""
-    words = [_subject(match)]
-    for term in _in_reading_order(match):
-        words.extend(filter(None, (_PHRASES.get(term.cell, _other)(term, context),)))
+    exact = {term.cell: term.value for term in match if term.is_exact}
+    words = [_subject(exact)]
+    for term in _in_reading_order(match, exact):
+        phrase = _PHRASES.get(term.cell, _other)(term, context)
+        if phrase:
+            words.append(phrase)
     return " ".join(words)
 
 
-def _subject(match: Match) -> str:
+def _subject(exact: Mapping[Field, int]) -> str:
     """What kind of frames: the protocol, as far as the match says."""
-    ethertype, protocol = match.exact(f.ETH_TYPE), match.exact(f.IP_PROTO)
-    operation, icmp = match.exact(f.ARP_OP), match.exact(f.ICMP_TYPE)
+    ethertype, protocol = exact.get(f.ETH_TYPE), exact.get(f.IP_PROTO)
+    operation, icmp = exact.get(f.ARP_OP), exact.get(f.ICMP_TYPE)
     if ethertype == 0x0806 and operation is not None and operation in _ARP:
         return _ARP[operation]
     if (ethertype, protocol) == (0x86DD, 58) and icmp is not None and icmp in _ICMP6:
@@ -81,23 +84,23 @@ def _subject(match: Match) -> str:
     return f"frames of type 0x{ethertype:04x}" if ethertype is not None else "frames"
 
 
-_ORDER: Final = (f.VLAN_TCI, f.TUN_ID, f.REGS[6], f.ETH_DST, f.ETH_SRC, f.IN_PORT)
+_RANK: Final = {
+    cell: rank for rank, cell in enumerate((f.VLAN_TCI, f.TUN_ID, f.REGS[6], f.ETH_DST, f.ETH_SRC, f.IN_PORT))
+}
 
 
-def _in_reading_order(match: Match) -> Iterator[Term]:
-    """Terms as a person would say them: network first, then addresses, then the rest."""
-    said = {f.ETH_TYPE, *(cell for cell in (f.IP_PROTO, f.ARP_OP) if match.exact(cell) is not None)}
-    if match.exact(f.IP_PROTO) == 58 and match.exact(f.ICMP_TYPE) in _ICMP6:
+def _in_reading_order(match: Match, exact: Mapping[Field, int]) -> list[Term]:
+    """Terms as a person would say them: network first, then addresses, then the rest; without what the subject says."""
+    said = {f.ETH_TYPE}
+    if f.IP_PROTO in exact:
+        said.add(f.IP_PROTO)
+    if exact.get(f.ARP_OP) in _ARP:
+        said.add(f.ARP_OP)
+    if exact.get(f.IP_PROTO) == 58 and exact.get(f.ICMP_TYPE) in _ICMP6:
         said.add(f.ICMP_TYPE)
-    if match.exact(f.REGS[5]) is not None and match.exact(f.REGS[5]) == match.exact(f.IN_PORT):
+    if f.REGS[5] in exact and exact[f.REGS[5]] == exact.get(f.IN_PORT):
         said.add(f.REGS[5])
-    if match.exact(f.ARP_OP) not in (*_ARP, None):
-        said.discard(f.ARP_OP)
-    for cell in _ORDER:
-        term = match.get(cell)
-        if term is not None and cell not in said:
-            yield term
-    yield from (term for term in match if term.cell not in said and term.cell not in _ORDER)
+    return sorted((term for term in match if term.cell not in said), key=lambda term: _RANK.get(term.cell, len(_RANK)))
 
 
 def port(number: int, context: Context) -> str:

@@ -10,8 +10,9 @@ from warren.core.state import OWNER_DHCP, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INT
 from warren.inspect.decode import Decoder, Meaning
 from warren.inspect.explain.pipelines import Pipeline, recognise
 from warren.inspect.parse import fields as f
-from warren.inspect.parse.actions import SetField, SetVlan
-from warren.inspect.parse.dump import Flow
+from warren.inspect.parse.actions import Action, Learn, Nested, SetField, SetVlan
+from warren.inspect.parse.dump import Flow, TableId
+from warren.inspect.parse.problem import Unreadable
 from warren.inspect.parse.read_actions import Names as OpenFlowNames
 from warren.inspect.snapshot.model import Bridge, BridgePort, Estate, Host
 from warren.inspect.snapshot.names import NamedPort, Names
@@ -42,6 +43,8 @@ class Context:
     """IP address -> whose it is."""
     objects: Mapping[str, str] = field(default_factory=dict)
     """First 12 digits of an id, as in Warren's cookies -> the object's name."""
+    learned: frozenset[tuple[TableId, int, int]] = frozenset()
+    """(table, priority, cookie) of what learn() writes here."""
 
     def network_of_segment(self, segment: int) -> str:
         """The name of the network with a segmentation id; empty where unknown."""
@@ -72,6 +75,7 @@ def context_of(estate: Estate, host: Host, bridge: Bridge, flows: Iterable[Flow]
         addresses={int(mac.replace(":", ""), 16): label for mac, label in owners},
         ips=dict(_ips(names)),
         objects=dict(_objects(names)),
+        learned=frozenset(_learned(listed, decoder)),
     )
 
 
@@ -80,7 +84,7 @@ def alone(bridge: str, flows: Iterable[Flow], decoder: Decoder) -> Context:
     listed = list(flows)
     named = {number: name for name, number in decoder.names.ports.items()}
     context = Context(bridge=bridge, pipeline=recognise(bridge, listed), segments=dict(_segments(listed, decoder)))
-    return replace(context, ports=named)
+    return replace(context, ports=named, learned=frozenset(_learned(listed, decoder)))
 
 
 def openflow_names(bridge: Bridge) -> OpenFlowNames:
@@ -180,6 +184,22 @@ def _segments(flows: Iterable[Flow], decoder: Decoder) -> Iterator[tuple[int, in
         meaning = decoder.meaning(flow)
         if isinstance(meaning, Meaning) and (segment := meaning.match.exact(f.TUN_ID)) is not None:
             yield from ((vlan, segment) for vlan in _vlans_set(meaning))
+
+
+def _learned(flows: Iterable[Flow], decoder: Decoder) -> Iterator[tuple[TableId, int, int]]:
+    for text in {flow.actions_text for flow in flows if "learn(" in flow.actions_text}:
+        try:
+            yield from ((learn.table, learn.priority, learn.cookie) for learn in _learns(decoder.actions(text)))
+        except Unreadable:
+            continue
+
+
+def _learns(actions: tuple[Action, ...]) -> Iterator[Learn]:
+    for action in actions:
+        if isinstance(action, Learn):
+            yield action
+        elif isinstance(action, Nested):
+            yield from _learns(action.actions)
 
 
 def _vlans_set(meaning: Meaning) -> Iterator[int]:

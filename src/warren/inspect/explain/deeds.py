@@ -1,6 +1,6 @@
 """Actions in words: `go to compute2 through vxlan-0a090003 with VNI 1001 and without a tag`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -264,12 +264,3 @@ _DEEDS: Final[Mapping[type, Callable[..., str]]] = {
     a.CheckPktLarger: _check_larger,
     a.Named: _named,
 }
-
-
-def learned_tables(actions: tuple[a.Action, ...]) -> Iterator[a.TableId]:
-    """The tables that learn() actions write into, nested ones included."""
-    for action in actions:
-        if isinstance(action, a.Learn):
-            yield action.table
-        elif isinstance(action, a.Nested):
-            yield from learned_tables(action.actions)

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from warren.inspect.decode import Decoder, Meaning
 from warren.inspect.explain.conditions import describe_match, mac
 from warren.inspect.explain.context import Context, peer_address
-from warren.inspect.explain.deeds import describe_actions, learned_tables
+from warren.inspect.explain.deeds import describe_actions
 from warren.inspect.parse import fields as f
-from warren.inspect.parse.actions import Learn
-from warren.inspect.parse.dump import Flow, TableId
+from warren.inspect.parse.dump import Flow
 from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
 from warren.pipeline.cookies import Concern, decode
 
 _SENTENCE_LIMIT: Final = 4000
+_decoded = lru_cache(maxsize=1024)(decode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +31,9 @@ class Explanation:
 
 def explain(flows: Iterable[Flow], context: Context, decoder: Decoder, file: str = "-") -> Iterator[Explanation]:
     """Every flow of a bridge in words, in the order given."""
-    listed = list(flows)
-    learned = frozenset(_learned(listed, decoder))
     matches: dict[str, str] = {}
     deeds: dict[str, str] = {}
-    for flow in listed:
+    for flow in flows:
         meaning = decoder.meaning(flow, file)
         if isinstance(meaning, Problem):
             yield Explanation(
@@ -47,30 +46,10 @@ def explain(flows: Iterable[Flow], context: Context, decoder: Decoder, file: str
         predicate = deeds.get(flow.actions_text)
         if predicate is None:
             predicate = deeds[flow.actions_text] = describe_actions(meaning.actions, context)
-        yield Explanation(flow=flow, sentence=_sentence(flow, meaning, (subject, predicate), (context, learned)))
+        yield Explanation(flow=flow, sentence=_sentence(flow, meaning, (subject, predicate), context))
 
 
-def _learned(flows: Iterable[Flow], decoder: Decoder) -> Iterator[tuple[TableId, int, int]]:
-    """(table, priority, cookie) of what learn() flows of this bridge write."""
-    for text in {flow.actions_text for flow in flows if "learn(" in flow.actions_text}:
-        flow = next(flow for flow in flows if flow.actions_text == text)
-        meaning = decoder.meaning(flow)
-        if isinstance(meaning, Meaning):
-            tables = set(learned_tables(meaning.actions))
-            yield from (
-                (action.table, action.priority, action.cookie)
-                for action in meaning.actions
-                if isinstance(action, Learn) and action.table in tables
-            )
-
-
-def _sentence(
-    flow: Flow,
-    meaning: Meaning,
-    words: tuple[str, str],
-    known: tuple[Context, frozenset[tuple[TableId, int, int]]],
-) -> str:
-    context, learned = known
+def _sentence(flow: Flow, meaning: Meaning, words: tuple[str, str], context: Context) -> str:
     subject, predicate = words
     is_miss = not flow.match_text and flow.priority == 0
     start = (
@@ -78,12 +57,12 @@ def _sentence(
     )
     predicate = _singular(predicate) if is_miss else predicate
     parts = [f"{start} {predicate}"]
-    is_learned = (flow.table, flow.priority, flow.cookie) in learned and flow.hard_timeout_s
+    is_learned = flow.hard_timeout_s > 0 and (flow.table, flow.priority, flow.cookie) in context.learned
     if is_learned:
         parts.append(_birth(flow, meaning, context))
     elif reason := _reason(flow, context):
         parts.append(reason)
-    if life := _life(flow, is_learned=bool(is_learned)):
+    if life := _life(flow, is_learned=is_learned):
         parts.append(life)
     return (
         printable(
@@ -117,7 +96,7 @@ def _life(flow: Flow, *, is_learned: bool) -> str:
 
 def _reason(flow: Flow, context: Context) -> str:
     """Why the flow is there: what its cookie says, else what its priority stands for in its table."""
-    meaning = decode(flow.cookie) if flow.cookie else None
+    meaning = _decoded(flow.cookie) if flow.cookie else None
     if meaning is not None:
         if meaning.concern is Concern.PEER:
             return f"asked for by the peer {peer_address(meaning.object_digits)}"

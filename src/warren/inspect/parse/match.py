@@ -66,7 +66,10 @@ class Match:
 
     def get(self, cell: Field) -> Term | None:
         """The term of a cell; `None` where the match does not look at it."""
-        return next((term for term in self.terms if term.cell is cell), None)
+        for term in self.terms:
+            if term.cell is cell:
+                return term
+        return None
 
     def exact(self, cell: Field) -> int | None:
         """The value of a cell that is matched with all its bits."""

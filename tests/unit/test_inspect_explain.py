@@ -1,0 +1,209 @@
+"""Sentences, tables' meanings and comparisons on the dumps of a real Neutron."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from warren.cli.flows import command
+from warren.core.errors import Invalid
+from warren.inspect.decode import Decoder
+from warren.inspect.diff import Side, difference
+from warren.inspect.explain.context import alone
+from warren.inspect.explain.pipelines import HAVANA_TUN, NEUTRON_TUN, WARREN, recognise
+from warren.inspect.explain.sentence import explain
+from warren.inspect.filter_flows import read_filter
+from warren.inspect.parse.dump import read_dump
+from warren.inspect.watch import Happening, events
+
+NEUTRON = Path(__file__).parents[1] / "fixtures" / "neutron"
+LAST = NEUTRON / "6c-vm1-vm2-ping"
+NAMES = ["--names", str(NEUTRON / "api.json")]
+
+
+def objects(*words: str) -> list[dict[str, object]]:
+    result = CliRunner().invoke(command, [*words, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: list[dict[str, object]] = json.loads(result.output)
+    return found
+
+
+def sentence(text: str, bridge: str = "br-tun") -> str:
+    dump = read_dump(text)
+    decoder = Decoder()
+    (found, *_) = explain(dump.flows, alone(bridge, dump.flows, decoder), decoder)
+    return found.sentence
+
+
+def test_every_flow_of_a_real_neutron_is_understood() -> None:
+    found = objects("explain", str(LAST), *NAMES)
+    assert len(found) > 250
+    assert all(each["understood"] for each in found)
+    assert {each["host"] for each in found} == {"compute1", "compute2", "network"}
+    assert all({"table", "flow", "explanation"} <= each.keys() for each in found)
+
+
+def test_a_learned_entry_names_network_place_owner_and_life() -> None:
+    (found,) = objects("explain", str(LAST), "table=20 and dl_dst=fa:16:3e:df:c9:3b", "--host", "compute1", *NAMES)
+    assert found["explanation"] == (
+        "Frames of network 'private' (VNI 5872, here VLAN 1) for fa:16:3e:df:c9:3b ('vm2') go to compute2 through "
+        "vxlan-0a15000c, without a tag and with VNI 5872; last learned 0 s ago from a frame of fa:16:3e:df:c9:3b "
+        "('vm2'), gone in 300 s unless refreshed."
+    )
+
+
+def test_a_flood_list_names_every_host() -> None:
+    (found,) = objects("explain", str(LAST), "table=22 and dl_vlan=1", "--host", "compute1", *NAMES)
+    assert "are copied to vxlan-0a15000c to compute2 and vxlan-0a15000a to network" in str(found["explanation"])
+
+
+def test_a_learn_flow_says_what_it_will_write() -> None:
+    told = sentence(
+        "table=10,priority=1 actions=learn(table=20,hard_timeout=300,priority=1,NXM_OF_VLAN_TCI[0..11],"
+        "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],"
+        "output:OXM_OF_IN_PORT[]),output:1"
+    )
+    assert "teach table 20 (UCAST_TO_TUN) for 300 s" in told
+    assert "for its sender lose their tag, get its VNI and go where this one came from" in told
+
+
+def test_the_two_numberings_of_neutron_and_warrens_own_are_told_apart() -> None:
+    havana = (
+        "table=1,priority=0,dl_dst=00:00:00:00:00:00/01:00:00:00:00:00,actions=resubmit(,20)\n"
+        "table=1,priority=0,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=resubmit(,21)"
+    )
+    assert recognise("br-tun", read_dump(havana).flows) is HAVANA_TUN
+    today = (LAST / "compute1" / "dump-flows_br-tun").read_text()
+    assert recognise("br-tun", read_dump(today).flows) is NEUTRON_TUN
+    assert recognise("saved.txt", read_dump(today).flows) is NEUTRON_TUN
+    ours = "cookie=0x0011abcdef012345,table=4,priority=1,tun_id=0x1,actions=mod_vlan_vid:1,resubmit(,10)"
+    assert recognise("br-tun", read_dump(ours).flows) is WARREN["tun"]
+    assert recognise("", read_dump("table=0,actions=drop").flows) is None
+
+
+@pytest.mark.parametrize(
+    ("flow", "words"),
+    [
+        ("table=5,priority=1,tcp,tp_dst=22,actions=output:4", "TCP packets to port 22 (SSH) go to port 4."),
+        ("table=5,priority=1,arp,arp_op=1,arp_tpa=10.0.0.1,actions=drop", "ARP requests about 10.0.0.1 are dropped."),
+        ("table=5,priority=0,actions=drop", "Everything else here is dropped."),
+        (
+            "table=5,priority=3,ct_state=+est+trk,actions=NORMAL",
+            "established, tracked are switched by learned addresses",
+        ),
+        ("table=5,priority=3,nosuch=1,actions=drop", "Not understood"),
+        ("table=5,priority=3,actions=clone(dec_ttl,output:1),meter:3,group:5", "limited by meter 3"),
+        (
+            "table=5,priority=3,ip,actions=ct(commit,nat(src=10.0.0.1),exec(load:1->NXM_NX_CT_MARK[]))",
+            "nat(src=10.0.0.1)",
+        ),
+        ("table=5,priority=3,actions=controller(max_len=9),move:reg0[0..7]->reg1[0..7],output:reg3", "reg3"),
+        ("table=5,priority=3,idle_timeout=60,duration=3s,idle_age=10,actions=drop", "gone in 50 s unless refreshed"),
+    ],
+)
+def test_a_flow_of_an_unknown_pipeline_is_told_field_by_field(flow: str, words: str) -> None:
+    assert words in sentence(flow, "br0")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 20),
+        ("table=20", 4),
+        ("table=20 and n_packets>1", 2),
+        ("table=20 or table=22", 6),
+        ("not (table=20 or table=22)", 14),
+        ("priority==2 and arp", 1),
+        ("dl_dst=fa:16:3e:df:c9:3b", 1),
+        ("dl_dst!=fa:16:3e:df:c9:3b and table=20", 3),
+        ("learn", 4),
+        ("drop and table<5", 3),
+        ("actions~resubmit", 7),
+        ("remaining>0", 3),
+        ("in_port=1", 1),
+        ("cookie=0x650fc4e1a50ef5db", 20),
+    ],
+)
+def test_a_filter_takes_what_it_says(text: str, count: int) -> None:
+    dump = read_dump((LAST / "compute1" / "dump-flows_br-tun").read_text())
+    test, decoder = read_filter(text), Decoder()
+    assert sum(test(flow, decoder) for flow in dump.flows) == count
+
+
+@pytest.mark.parametrize(
+    "text", ["table=", "table=x", "(table=1", "table=1 table=2", "nosuch=1", "and", "dl_dst>1", "!"]
+)
+def test_a_filter_that_is_none_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(Invalid, match="write for example"):
+        read_filter(text)
+
+
+def test_spelling_cookies_and_counters_are_no_difference() -> None:
+    one = read_dump(
+        "cookie=0x1, table=4, n_packets=9, priority=1,tun_id=0x3e9 actions=mod_vlan_vid:1,resubmit(,10)\n"
+        "cookie=0x1, table=22, priority=1,dl_vlan=1 actions=strip_vlan,load:0x3e9->NXM_NX_TUN_ID[],output:2"
+    )
+    two = read_dump(
+        "table=22, priority=1,vlan_vid=0x1001 actions=pop_vlan,set_field:0x3e9->tun_id,output:2\n"
+        "table=4, priority=1,tun_id=1001 actions=push_vlan:0x8100,set_field:4097->vlan_vid,goto_table:10"
+    )
+    assert not difference(Side(one.flows, Decoder()), Side(two.flows, Decoder()))
+    found = difference(Side(one.flows, Decoder()), Side(two.flows, Decoder()), with_cookies=True)
+    assert len(found.changed) == 2
+
+
+def test_added_removed_and_changed_flows_are_told_apart() -> None:
+    one = read_dump("table=1,priority=1,in_port=1,actions=drop\ntable=1,priority=2,actions=drop")
+    two = read_dump("table=1,priority=1,in_port=1,actions=output:2\ntable=1,priority=3,actions=drop")
+    found = difference(Side(one.flows, Decoder()), Side(two.flows, Decoder()))
+    assert ([flow.priority for flow in found.added], [flow.priority for flow in found.removed]) == ([3], [2])
+    assert [(was.actions_text, now.actions_text) for was, now in found.changed] == [("drop", "output:2")]
+
+
+def test_the_names_of_ports_are_no_difference() -> None:
+    folder = LAST / "compute1"
+    result = CliRunner().invoke(command, ["diff", str(folder), str(folder), "--json"])
+    assert result.exit_code == 0
+    assert [each["added"] for each in json.loads(result.output)] == [[], []]
+
+
+def test_two_moments_differ_by_what_was_wired_and_learned_between_them() -> None:
+    before = str(NEUTRON / "1-no-tenant-networks" / "compute1")
+    result = CliRunner().invoke(command, ["diff", before, str(LAST / "compute1"), "--bridge", "br-tun"])
+    assert result.exit_code == 1
+    assert "same 15, added 5, removed 0, changed 0" in result.output
+
+
+def test_watching_tells_birth_refreshment_and_death() -> None:
+    entry = "table=20, duration={}s, hard_timeout=300, {}priority=1,dl_dst=fa:16:3e:00:00:0{} actions=output:2\n"
+    before = read_dump(entry.format(10, "", 1) + entry.format(299, "", 2) + entry.format(20, "hard_age=15, ", 3))
+    after = read_dump(
+        entry.format(12, "hard_age=1, ", 1) + entry.format(0, "", 4) + entry.format(22, "hard_age=17, ", 3)
+    )
+    found = events(Side(before.flows, Decoder()), Side(after.flows, Decoder()), elapsed_s=2)
+    assert [(event.happening, event.flow.match_text[-1]) for event in found] == [
+        (Happening.WRITTEN, "4"),
+        (Happening.REFRESHED, "1"),
+        (Happening.EXPIRED, "2"),
+    ]
+
+
+def test_what_is_shown_is_aligned_named_and_free_of_escapes() -> None:
+    result = CliRunner().invoke(command, ["show", str(LAST), "table=20", "--host", "compute1", *NAMES])
+    assert "{'vm2'}" in result.output
+    assert "4m55s left" in result.output
+    assert "\x1b" not in result.output
+
+
+def test_a_flow_on_the_command_line_is_explained() -> None:
+    (found,) = objects("explain", "table=3,priority=1,in_port=1,actions=drop")
+    assert found["explanation"] == "Frames from port 1 are dropped."
+
+
+def test_what_cannot_be_read_is_in_the_json_too(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text("garbage\n table=0, priority=1,nosuch=1 actions=drop\n table=0, actions=drop\n")
+    found = objects("explain", str(path))
+    assert [each["understood"] for each in found] == [False, True, False]
+    assert f"{path}:2:22" in str(found[0]["problem"])
