@@ -173,6 +173,5 @@ def test_two_objects_that_ask_for_the_same_frames_are_named_and_the_first_has_th
     twin = replace(OUTSIDE[0], id=network_id(5))
     desired = state(Deployment(), OUTSIDE[0], twin, on(OUTSIDE[0], 1), on(twin, 2))
     flows = render(desired, view(OUTSIDE[0], twin), LAYOUT)["br-int"]
-    assert len(flows.conflicts) == 1
-    assert OUTSIDE[0].key in flows.conflicts[0]
-    assert twin.key in flows.conflicts[0]
+    assert flows.conflicts.keys() == {twin.key}
+    assert OUTSIDE[0].key in flows.conflicts[twin.key]

@@ -1,7 +1,7 @@
 """All flows of a host, and what of the installed ones is compared with them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE
 from warren.core.state import HostState
@@ -23,8 +23,8 @@ class BridgeFlows:
     desired: Mapping[FlowKey, Flow]
     learnable: Learnable | None = None
     """br-tun only: which learned entries stay."""
-    conflicts: tuple[str, ...] = ()
-    """Two objects that contradict each other, a sentence each; the first one has its flow, the other has not."""
+    conflicts: Mapping[str, str] = field(default_factory=dict)
+    """Object that asks for frames that another object already has -> a sentence. The other keeps its flow."""
     is_shared: bool = False
     """A physical bridge may have flows of somebody else; they are left alone, known by their cookies."""
 
@@ -54,9 +54,9 @@ def render(state: HostState, view: SwitchView, layout: Layout) -> dict[str, Brid
 
 def _keyed(bridge: str, flows: Iterable[Flow]) -> BridgeFlows:
     keyed: dict[FlowKey, Flow] = {}
-    conflicts: list[str] = []
+    conflicts: dict[str, str] = {}
     for wanted in flows:
         other = keyed.setdefault(wanted.key, wanted)
         if other != wanted:
-            conflicts.append(f"{wanted.owner} and {other.owner} ask for the same frames on {bridge}: {wanted.key}")
-    return BridgeFlows(bridge=bridge, desired=keyed, conflicts=tuple(conflicts))
+            conflicts[wanted.owner] = f"{wanted.owner} and {other.owner} ask for the same frames of {bridge}: {other}"
+    return BridgeFlows(bridge=bridge, desired=keyed, conflicts=conflicts)

@@ -50,7 +50,7 @@ class Flows:
                 done, left = self._settle(rendered[bridge], known[1] if known else None, now)
             if not left:
                 self._settled[bridge] = seen
-            changes, wrong = changes + done, wrong | left
+            changes, wrong = changes + done, wrong | left | dict(rendered[bridge].conflicts)
         for complaint in announce(now.announcements):
             log.warning("announcement.lost", because=complaint)
         return Outcome(stage=self.name, changes=changes, wrong=wrong)
