@@ -39,32 +39,33 @@ def _udp(source: int, destination: int, target: str, comment: str, addresses: st
     return commented(f"{addresses}-p udp -m udp --sport {source} --dport {destination}", target, comment)
 
 
-LINK_INTO: Final = {
-    4: (_udp(67, 68, "ACCEPT", "DHCP answers"),),
-    6: (
-        *(_icmp6(kind, "ACCEPT", "neighbour discovery") for kind in _NEIGHBOURS_INTO),
-        _udp(547, 546, "ACCEPT", "DHCP answers"),
-    ),
+LINK: Final = {
+    "into": {
+        4: (_udp(67, 68, "ACCEPT", "DHCP answers"),),
+        6: (
+            *(_icmp6(kind, "ACCEPT", "neighbour discovery") for kind in _NEIGHBOURS_INTO),
+            _udp(547, 546, "ACCEPT", "DHCP answers"),
+        ),
+    },
+    "first": {
+        4: (_udp(68, 67, "ACCEPT", "DHCP requests", "-s 0.0.0.0/32 -d 255.255.255.255/32 "),),
+        6: tuple(
+            commented(f"-s ::/128 -d ff02::/16 -p ipv6-icmp -m icmp6 --icmpv6-type {kind}", "ACCEPT", "first words")
+            for kind in _UNADDRESSED_OUT
+        ),
+    },
+    "out": {
+        4: (_udp(68, 67, "ACCEPT", "DHCP requests"), _udp(67, 68, "DROP", "no DHCP server")),
+        6: (
+            _icmp6(ROUTER_ADVERTISEMENT, "DROP", "no router"),
+            *(_icmp6(kind, "ACCEPT", "neighbour discovery") for kind in _NEIGHBOURS_OUT),
+            _udp(546, 547, "ACCEPT", "DHCP requests"),
+            _udp(547, 546, "DROP", "no DHCP server"),
+        ),
+    },
 }
-"""By IP version: what every port receives. br-int lets no instance send the answers of a DHCP server or router."""
-LINK_OUT_UNADDRESSED: Final = {
-    4: (_udp(68, 67, "ACCEPT", "DHCP requests", "-s 0.0.0.0/32 -d 255.255.255.255/32 "),),
-    6: tuple(
-        commented(f"-s ::/128 -d ff02::/16 -p ipv6-icmp -m icmp6 --icmpv6-type {kind}", "ACCEPT", "first words")
-        for kind in _UNADDRESSED_OUT
-    ),
-}
-"""What a port sends before it has an address."""
-LINK_OUT: Final = {
-    4: (_udp(68, 67, "ACCEPT", "DHCP requests"), _udp(67, 68, "DROP", "no DHCP server")),
-    6: (
-        _icmp6(ROUTER_ADVERTISEMENT, "DROP", "no router"),
-        *(_icmp6(kind, "ACCEPT", "neighbour discovery") for kind in _NEIGHBOURS_OUT),
-        _udp(546, 547, "ACCEPT", "DHCP requests"),
-        _udp(547, 546, "DROP", "no DHCP server"),
-    ),
-}
-"""What a port sends from its own addresses, and what it never does."""
+"""Rules of every port, by IP version. `into`: what it receives (br-int lets no instance send answers of a DHCP server
+or router). `first`: what it sends before it has an address. `out`: what it sends, and never sends, from its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

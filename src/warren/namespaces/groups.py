@@ -43,7 +43,7 @@ def filters(state: HostState, installed: Mapping[Key, Setting]) -> dict[Key, Set
     assigned = zones.assign((port.id for port in ports), zones.remembered(installed))
     groups = used_groups(state, ports)
     for version, kind in CHAIN_OF.items():
-        found |= {Key(HOST, kind, name): setting for name, setting in _shared(ports, assigned)}
+        found |= {Key(HOST, kind, name): setting for name, setting in _shared(ports, assigned, version)}
         for group in groups:
             found |= {Key(HOST, kind, name): setting for name, setting in _group(state, group, version)}
         for port in ports:
@@ -82,7 +82,7 @@ def group_chain(group_id: GroupId, direction: str) -> str:
     return f"warren-g{letter}{group_id[:18]}"
 
 
-def _shared(ports: Iterable[Port], assigned: Mapping[PortId, int]) -> Iterator[tuple[str, Setting]]:
+def _shared(ports: Iterable[Port], assigned: Mapping[PortId, int], version: int) -> Iterator[tuple[str, Setting]]:
     """Built-in chains -> Warren's -> one per first character -> the port's."""
     forward: dict[str, list[str]] = {}
     local: dict[str, list[str]] = {}
@@ -103,6 +103,11 @@ def _shared(ports: Iterable[Port], assigned: Mapping[PortId, int]) -> Iterator[t
         yield f"{table}/warren-{hook}", Setting(value=jumps, reason=reason)
         for first, each in lines.items():
             yield f"{table}/{prefix}{first}", Setting(value=rules(*each), reason=reason)
+    for name, by_version in allowed.LINK.items():
+        yield (
+            f"filter/warren-link-{name}",
+            Setting(value=rules(*by_version[version]), reason="what a link itself needs"),
+        )
     yield f"filter/{FALLBACK}", Setting(value=rules(commented("", "DROP", "no rule allows it")), reason=reason)
 
 
@@ -144,20 +149,14 @@ def _rule(state: HostState, rule: GroupRule, version: int) -> str | None:
 
 
 def _port(state: HostState, port: Port, version: int) -> Iterator[tuple[str, Setting]]:
+    """A port's own chains; what is the same for all ports is one jump away."""
     groups = [group_id for group_id in port.security_groups if state.group(group_id)]
     into = [f"-j {group_chain(group_id, 'ingress')}" for group_id in groups]
     out = [f"-j {group_chain(group_id, 'egress')}" for group_id in groups]
     end = [INVALID, f"-j {FALLBACK}"]
     lines = {
-        "i": [TRACKED, *allowed.LINK_INTO[version], *into, *end],
-        "o": [
-            *allowed.LINK_OUT_UNADDRESSED[version],
-            f"-j {_chain('s', port)}",
-            *allowed.LINK_OUT[version],
-            TRACKED,
-            *out,
-            *end,
-        ],
+        "i": [TRACKED, "-j warren-link-into", *into, *end],
+        "o": ["-j warren-link-first", f"-j {_chain('s', port)}", "-j warren-link-out", TRACKED, *out, *end],
         "s": [*_own_addresses(port, version), commented("", "DROP", "not an address of the port")],
     }
     for letter, each in lines.items():
