@@ -45,6 +45,10 @@ class Dnsmasq:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    def running(self) -> list[Running]:
+        """Every dnsmasq process of ours."""
+        return list(_ours(self.directory))
+
     def installed(self) -> dict[Key, Setting]:
         """Read back processes, files and leases that nothing backs."""
         found: dict[Key, Setting] = {}
