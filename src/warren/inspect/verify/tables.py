@@ -31,9 +31,8 @@ class Rule:
     actions: tuple[Action, ...]
 
     def __str__(self) -> str:
-        return (
-            f"table {self.flow.table}: {self.flow.priority} {self.flow.match_text or 'any'} -> {self.flow.actions_text}"
-        )
+        matched = f"priority={self.flow.priority}" + (f",{self.flow.match_text}" if self.flow.match_text else "")
+        return f"table={self.flow.table}, {matched} actions={self.flow.actions_text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,150 @@
+"""`warren trace`: what happens to a packet, hop by hop, there and back."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+from typing import Final
+
+import click
+
+from warren.core.errors import Invalid, NotFound
+from warren.inspect.path.endpoint import find
+from warren.inspect.path.frame import Frame
+from warren.inspect.path.hop import Hop, Path, Trace
+from warren.inspect.path.question import Question, protocol_number, trace, trace_frame
+from warren.inspect.path.topology import Topology
+from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
+from warren.inspect.snapshot.model import Estate
+from warren.sources.names import names_from
+from warren.sources.open import open_estate
+
+STATUS_DROPPED: Final = 1
+STATUS_UNKNOWN: Final = 3
+PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
+
+
+@click.command()
+@click.argument("sender", metavar="FROM")
+@click.argument("receiver", metavar="TO", required=False)
+@click.option("--proto", default="icmp", show_default=True, help="icmp, tcp, udp, or a protocol's number.")
+@click.option("--dport", type=click.IntRange(0, 65535), default=0, help="Destination port of TCP or UDP.")
+@click.option("--sport", type=click.IntRange(0, 65535), default=40_000, show_default=True, help="Source port.")
+@click.option("--size", type=click.IntRange(28, 65535), default=84, show_default=True, help="Bytes of the IP packet.")
+@click.option(
+    "--source", "sources", multiple=True, help="Folder, archive, local, lab://NAME, ssh://user@host; repeatable."
+)
+@click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API.")
+@click.option("--cloud", help="Ask this cloud of clouds.yaml for names (needs openstacksdk).")
+@click.option("--packet", help="A raw frame in hexadecimal that FROM sends as it is.")
+@click.option("--pcap", type=click.Path(dir_okay=False), help="The first frame of a pcap file, sent by FROM as it is.")
+@click.option("--flows", is_flag=True, help="Print each flow and rule in full.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(  # noqa: PLR0913, PLR0917 - one parameter an option
+    sender: str, receiver: str | None, proto: str, dport: int, sport: int, size: int, sources: tuple[str, ...],
+    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, *, flows: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
+
+    FROM and TO are instances, ports, namespaces or addresses, by name or id. Exit status: 0 delivered, 1 dropped,
+    2 bad usage, 3 where something on the way is not modelled or was not captured.
+    """
+    estate = open_estate(sources, names_from(names, cloud))
+    frame = _frame(packet, pcap)
+    question = Question(protocol=protocol_number(proto), source_port=sport, destination_port=dport, size_bytes=size)
+    found = _asked(estate, sender, receiver, frame, question)
+    if as_json:
+        click.echo(json.dumps(as_object(found), indent=2))
+    else:
+        for line in lines(found, flows=flows):
+            click.echo(line)
+    sys.exit(status(found))
+
+
+def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | None, question: Question) -> Trace:
+    topology = Topology(estate=estate)
+    if frame:
+        return trace_frame(estate, find(sender, topology), frame)
+    if receiver is None:
+        raise Invalid("NoTarget", "say where the packet goes: TO, or --packet, or --pcap")
+    return trace(estate, find(sender, topology), find(receiver, topology), question)
+
+
+def _frame(packet: str | None, pcap: str | None) -> Frame | None:
+    if packet:
+        return frame_of_hex(packet)
+    if not pcap:
+        return None
+    path = FilePath(pcap)
+    if not path.is_file() or path.stat().st_size > PCAP_LIMIT_BYTES:
+        raise NotFound("NoSuchFile", f"there is no pcap file {pcap} of at most {PCAP_LIMIT_BYTES} bytes")
+    return frame_of_pcap(path.read_bytes())
+
+
+def status(found: Trace) -> int:
+    if found.verdict.is_success:
+        return 0
+    return STATUS_UNKNOWN if found.verdict.is_unknown else STATUS_DROPPED
+
+
+def as_object(found: Trace) -> dict[str, object]:
+    """The trace as JSON: `verdict`, and `paths`, each with its `hops`."""
+    return {
+        "from": found.source,
+        "to": found.target,
+        "verdict": found.verdict.name.lower(),
+        "paths": [
+            {
+                "title": path.title,
+                "verdict": path.verdict.name.lower(),
+                "because": path.because,
+                "mend": path.mend,
+                "interfaces": [{"host": host, "interface": name} for host, name in path.interfaces],
+                "learned": list(path.learned),
+                "hops": [_hop_object(hop) for hop in path.way],
+                "other_copies": [_hop_object(hop) for hop in path.others],
+            }
+            for path in found.paths
+        ],
+    }
+
+
+def _hop_object(hop: Hop) -> dict[str, str]:
+    fields = ("host", "place", "what", "packet", "interface", "evidence", "object", "mend")
+    shown = {name: getattr(hop, name) for name in fields if getattr(hop, name)}
+    return shown | ({"end": hop.end.name.lower()} if hop.end else {})
+
+
+def lines(found: Trace, *, flows: bool) -> Iterator[str]:
+    """The trace as a person reads it."""
+    for path in found.paths:
+        yield click.style(path.title, bold=True)
+        yield from _path(path, flows=flows)
+        yield ""
+
+
+def _path(path: Path, *, flows: bool) -> Iterator[str]:
+    host = ""
+    width = max((len(hop.place) for hop in path.way), default=0)
+    for hop in path.way:
+        if hop.host != host:
+            host = hop.host
+            yield f"  {click.style(host, fg='cyan')}"
+        is_last = hop is path.way[-1]
+        about = f"  [{hop.object}]" if hop.object else ""
+        yield f"    {hop.place:{min(width, 40)}}  {hop.what}{about}"
+        if hop.evidence and (flows or (is_last and not path.verdict.is_success)):
+            yield f"    {'':{min(width, 40)}}  {click.style(hop.evidence, dim=True)}"
+    for learned in path.learned:
+        yield f"  learned: {learned}"
+    ends = sorted({f"{hop.host} {hop.place}" for hop in path.others if hop.end})
+    if ends:
+        yield f"  other copies ended at: {', '.join(ends[:8])}" + (
+            f" and {len(ends) - 8} more" if len(ends) > 8 else ""
+        )
+    colour = "green" if path.verdict.is_success else "yellow" if path.verdict.is_unknown else "red"
+    yield f"  {click.style(path.verdict.value, fg=colour, bold=True)}"
+    if not path.verdict.is_success:
+        yield f"  because: {path.because}"
+        if path.mend:
+            yield f"  what would let it pass: {path.mend}"

@@ -1,0 +1,184 @@
+"""Names that a person gives -> where in the estate packets begin and end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_interface
+
+from warren.core.errors import Conflict, NotFound
+from warren.core.names import ID_CHARS_IN_NAME
+from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Estate, Host, Namespace
+from warren.inspect.snapshot.text import printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where packets begin or end: an instance's port, a namespace, or an address outside (neither)."""
+
+    name: str
+    ips: tuple[str, ...] = ()
+    mac: str = ""
+    port: SwitchPort | None = None
+    """The instance's port of br-int."""
+    host: Host | None = None
+    namespace: Namespace | None = None
+    """Where its own interfaces were captured."""
+    device: str = ""
+    """Its interface in the namespace."""
+
+    @property
+    def is_outside(self) -> bool:
+        return self.port is None and self.namespace is None
+
+    def ip(self, *, is_ipv6: bool = False) -> str:
+        return next((ip for ip in self.ips if (":" in ip) is is_ipv6), "")
+
+
+def find(word: str, topology: Topology) -> Endpoint:
+    """The endpoint that a name, id, MAC address or IP address means.
+
+    Raises:
+        NotFound: nothing in the estate is called so.
+        Conflict: several are.
+    """
+    candidates = list(_candidates(topology))
+    found = [endpoint for endpoint in candidates if word.lower() in _words(endpoint, topology.estate)]
+    if not found and len(word) >= 4:
+        found = [e for e in candidates if e.port and e.port.port.port_id.startswith(word.lower())]
+    if not found and is_address(word):
+        return _by_address(word, topology)
+    if not found:
+        known = ", ".join(sorted({endpoint.name for endpoint in candidates})[:12])
+        raise NotFound(
+            "NoSuchEndpoint", f"nothing captured is called {printable(word)}; there are {known or 'no endpoints'}"
+        )
+    distinct = {(e.host.name if e.host else "", e.name, e.device) for e in found}
+    if len(distinct) > 1:
+        raise Conflict(
+            "AmbiguousEndpoint", f"{word} is {', '.join(f'{name} on {host}' for host, name, _ in sorted(distinct))}"
+        )
+    return replace(found[0], name=f"{word} of {found[0].name}", ips=(word,)) if is_address(word) else found[0]
+
+
+def holder_of(ip: str, topology: Topology) -> str:
+    """The host that something with an address is on; empty where nothing captured has it."""
+    found = (e.host.name for e in _candidates(topology) if ip in e.ips and e.host)
+    return next(found, "")
+
+
+def is_address(word: str) -> bool:
+    try:
+        ip_address(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _by_address(ip: str, topology: Topology) -> Endpoint:
+    """A floating IP, an address of a namespace with several, or one outside."""
+    floating = next((f for f in topology.estate.names.floating_ips.values() if f.address == ip), None)
+    name = f"floating IP {ip}" if floating else ip
+    for host in topology.estate.hosts:
+        for namespace in host.namespaces:
+            link = namespace.holder_of(ip)
+            if link and not floating:
+                where = namespace.name or host.name
+                return Endpoint(name=where, ips=(ip,), mac=link.mac, host=host, namespace=namespace, device=link.name)
+    return Endpoint(name=name, ips=(ip,))
+
+
+def _words(endpoint: Endpoint, estate: Estate) -> set[str]:
+    words = {endpoint.name.lower(), endpoint.mac, *endpoint.ips}
+    if endpoint.port:
+        port = endpoint.port.port
+        named = estate.names.ports.get(port.port_id)
+        words |= {port.name.lower(), port.port_id, port.external_ids.get("vm-uuid", "").lower()}
+        words |= {"tap" + port.port_id[:ID_CHARS_IN_NAME], "qvo" + port.port_id[:ID_CHARS_IN_NAME]}
+        words |= {named.name.lower(), named.device_id} if named else set()
+    return words - {""}
+
+
+def _candidates(topology: Topology) -> Iterator[Endpoint]:
+    """Every instance's port, then every namespace by its name."""
+    taken: set[tuple[str, str]] = set()
+    for port in topology.instance_ports():
+        endpoint = instance(port, topology)
+        if endpoint.namespace:
+            taken.add((port.host.name, endpoint.namespace.name))
+        yield endpoint
+    for host in topology.estate.hosts:
+        for namespace in host.namespaces:
+            if namespace.is_complete and (host.name, namespace.name) not in taken:
+                addresses = [a.ip for link in namespace.links for a in link.addresses if a.scope in ("global", "")]
+                name = namespace.name if namespace.name != HOST_NAMESPACE else host.name
+                yield Endpoint(name=name, ips=tuple(addresses), host=host, namespace=namespace)
+
+
+def instance(port: SwitchPort, topology: Topology) -> Endpoint:
+    """The instance behind a port of br-int; its namespace where it is one that was captured."""
+    estate = topology.estate
+    mac = port.port.external_ids.get("attached-mac", "").lower()
+    named = estate.names.ports.get(port.port.port_id)
+    inside = _inside(port, mac)
+    if inside:
+        namespace, device = inside.namespace, inside.link.name
+        ips = tuple(a.ip for a in inside.link.addresses if a.scope != "link")
+        name = (named.name if named else "") or namespace.name
+        return Endpoint(
+            name=name,
+            ips=ips or _leases(mac, estate),
+            mac=mac,
+            port=port,
+            host=port.host,
+            namespace=namespace,
+            device=device,
+        )
+    ips = named.ips if named and named.ips else _leases(mac, estate)
+    name = (named.name if named else "") or port.port.external_ids.get("vm-uuid", "") or port.port.name
+    return Endpoint(name=name, ips=ips, mac=mac, port=port, host=port.host)
+
+
+def _inside(port: SwitchPort, mac: str) -> KernelPort | None:
+    for namespace in port.host.namespaces:
+        for link in namespace.links:
+            if namespace.name != HOST_NAMESPACE and link.mac == mac and mac:
+                return KernelPort(port.host, namespace, link)
+    return None
+
+
+def _leases(mac: str, estate: Estate) -> tuple[str, ...]:
+    """Addresses that a DHCP server gives to a MAC address."""
+    return tuple(
+        entry.ip for h in estate.hosts for table in h.dhcp for entry in table.entries if entry.mac == mac and mac
+    )
+
+
+def on_link(endpoint: Endpoint, ip: str, topology: Topology) -> bool | None:
+    """Whether an instance whose routes were not captured reaches an address directly; `None` where nothing tells.
+
+    Its prefix is that of the router or DHCP server that has an address in the same one.
+    """
+    own = endpoint.ip(is_ipv6=":" in ip)
+    prefixes = {
+        ip_interface(f"{a.ip}/{a.prefix_length}").network
+        for host in topology.estate.hosts
+        for namespace in host.namespaces
+        for link in namespace.links
+        for a in link.addresses
+        if a.prefix_length not in (32, 128) and link.name[:3] in ("qr-", "tap", "sg-")
+    }
+    mine = [network for network in prefixes if own and ip_address(own) in network]
+    return any(ip_address(ip) in network for network in mine) if mine else None
+
+
+def gateway(endpoint: Endpoint, topology: Topology) -> str:
+    """The router's address in an instance's prefix."""
+    own = endpoint.ip()
+    for host in topology.estate.hosts:
+        for namespace in host.namespaces:
+            for link in namespace.links:
+                for a in link.addresses:
+                    is_router = link.name.startswith("qr-") and ":" not in a.ip
+                    if is_router and own and ip_address(own) in ip_interface(f"{a.ip}/{a.prefix_length}").network:
+                        return a.ip
+    return ""

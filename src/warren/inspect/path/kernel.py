@@ -1,0 +1,326 @@
+"""What a namespace does with frames and packets: answers ARP, routes, filters, translates, asks for neighbours.
+
+An instance whose inside was not captured is taken to do what any host does: answer ARP for its addresses, take what is
+for it, send to its router what is not on its own prefix.
+"""
+
+from dataclasses import dataclass, replace
+
+from warren.inspect.filter.evaluate import Outcome
+from warren.inspect.filter.hooks import Passage
+from warren.inspect.filter.packet import IpPacket
+from warren.inspect.path.blame import blame
+from warren.inspect.path.endpoint import Endpoint, gateway, holder_of, instance, on_link
+from warren.inspect.path.frame import Arp, Frame, answer, request
+from warren.inspect.path.hop import Verdict
+from warren.inspect.path.routing import Routed, first_address, route
+from warren.inspect.path.topology import KernelPort, SwitchPort
+from warren.inspect.path.walk import Delivery, Walk, plain
+from warren.inspect.path.world import World
+from warren.inspect.snapshot.model import Host, Link, Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks for the MAC address of which next hop."""
+
+    host: Host
+    place: str
+    ip: str
+
+
+def send(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent: int = -1) -> None:
+    """An endpoint sends a packet; all that follows is in the walk when this returns."""
+    if endpoint.host and endpoint.namespace:
+        _send_from_namespace(walk, endpoint.host, endpoint.namespace, packet, parent)
+    elif endpoint.port:
+        _send_from_instance(walk, endpoint, packet, parent)
+    settle(walk)
+
+
+def settle(walk: Walk) -> None:
+    """Let every frame that arrived somewhere go on, until nothing moves."""
+    while walk.arrivals or walk.instance_arrivals:
+        if walk.arrivals:
+            kernel, frame, index = walk.arrivals.popleft()
+            _arrive(walk, kernel, frame, index)
+        else:
+            port, frame, index = walk.instance_arrivals.popleft()
+            _arrive_at_instance(walk, port, frame, index)
+
+
+# Out of a namespace.
+
+
+def _send_from_namespace(walk: Walk, host: Host, namespace: Namespace, packet: IpPacket, parent: int) -> None:
+    routed = route(namespace, packet.destination, packet.source)
+    place = namespace.name or host.name
+    index = walk.hop(parent, host, place, f"sends {packet}", evidence=routed.evidence)
+    if _ends_without_route(walk, routed, index, namespace):
+        return
+    netfilter = walk.world.netfilter(host, namespace, is_ipv6=packet.is_ipv6)
+    passage = netfilter.hook("OUTPUT", replace(packet, out_interface=routed.device))
+    index = walk.note_passage(host, namespace, passage, index)
+    if passage.outcome is not Outcome.ACCEPT:
+        return
+    if passage.packet.destination != packet.destination:
+        routed = route(namespace, passage.packet.destination, passage.packet.source)
+        if _ends_without_route(walk, routed, index, namespace):
+            return
+    if routed.kind == "local":
+        _take(walk, KernelPort(host, namespace, _loopback(namespace, routed.device)), passage.packet, "", index)
+        return
+    _post_route(walk, host, namespace, routed, passage.packet, index)
+
+
+def _loopback(namespace: Namespace, device: str) -> Link:
+    return namespace.link(device) or namespace.links[0]
+
+
+def _ends_without_route(walk: Walk, routed: Routed, index: int, namespace: Namespace) -> bool:
+    if routed.kind in ("local", "unicast"):
+        return False
+    if routed.kind == "unknown":
+        walk.hops[index] = replace(walk.hops[index], what=routed.evidence)
+        walk.end(index, Verdict.NOT_MODELLED)
+    else:
+        prefix = f"ip -n {namespace.name} " if namespace.name else "ip "
+        walk.end(index, Verdict.DROPPED_NO_ROUTE, f"{prefix}route add default via THE GATEWAY")
+    return True
+
+
+def _post_route(walk: Walk, host: Host, namespace: Namespace, routed: Routed, packet: IpPacket, parent: int) -> None:
+    """POSTROUTING, the neighbour, and out by the device."""
+    netfilter = walk.world.netfilter(host, namespace, is_ipv6=packet.is_ipv6)
+    own = first_address(namespace, routed.device, is_ipv6=packet.is_ipv6)
+    passage = netfilter.hook("POSTROUTING", replace(packet, out_interface=routed.device), own_address=own)
+    index = walk.note_passage(host, namespace, passage, parent)
+    if passage.outcome is not Outcome.ACCEPT:
+        return
+    link = namespace.link(routed.device)
+    if link is None:
+        walk.end(
+            walk.hop(index, host, namespace.name, f"the route leads to {routed.device}, which is not there"),
+            Verdict.DROPPED_NO_ROUTE,
+        )
+        return
+    kernel = KernelPort(host, namespace, link)
+    if link.mtu and packet.size_bytes > link.mtu:
+        index = walk.hop(index, host, kernel.where, f"{packet.size_bytes} bytes do not fit into {link.mtu}")
+        walk.end(index, Verdict.DROPPED_TOO_BIG, f"packets of at most {link.mtu} bytes")
+        return
+    source = routed.source or own
+    mac, index = _neighbour(walk, kernel, routed.next_hop, source, index)
+    if mac:
+        walk.transmit(kernel, Frame(source=link.mac, destination=mac, payload=plain(passage.packet)), index)
+
+
+def _neighbour(walk: Walk, kernel: KernelPort, ip: str, source: str, parent: int) -> tuple[str, int]:
+    """The MAC address of a next hop, asked for where it is not known; the hop that says so."""
+    place = kernel.namespace.name or kernel.host.name
+    mac = walk.world.neighbour(kernel, ip)
+    if mac:
+        return mac, walk.hop(parent, kernel.host, place, f"knows that {ip} is at {mac}")
+    if ":" in ip:
+        index = walk.hop(parent, kernel.host, place, f"would ask for {ip} by neighbour discovery")
+        walk.end(index, Verdict.NOT_MODELLED)
+        return "", index
+    frame = request(sender_mac=kernel.link.mac, sender_ip=source, target_ip=ip)
+    asked = Walk(world=walk.world, title=f"ARP for {ip}")
+    asked.transmit(kernel, frame, -1)
+    settle(asked)
+    walk.learned += asked.learned
+    mac = walk.world.neighbour(kernel, ip)
+    return _told(walk, asked, Question(kernel.host, place, ip), mac, parent)
+
+
+def _told(walk: Walk, asked: Walk, question: Question, mac: str, parent: int) -> tuple[str, int]:
+    """What came of asking: the address, or the way on which the question or its answer was lost."""
+    host, place, ip = question.host, question.place, question.ip
+    if mac:
+        return mac, walk.hop(parent, host, place, f"asks for {ip} by ARP and is told {mac}")
+    index = walk.hop(parent, host, place, f"asks for {ip} by ARP and nobody answers")
+    holder = holder_of(ip, walk.world.topology)
+    if not holder:
+        walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, f"nothing that was captured has {ip}")
+        return "", index
+    for hop in asked.way_to(blame(asked, _lost_on(asked, holder, host.name))):
+        walk.hops.append(replace(hop, what=f"ARP: {hop.what}", parent=index))
+        index = len(walk.hops) - 1
+    end = walk.hops[index].end
+    if end is None or end.is_success or end is Verdict.DROPPED_NOT_FOR_US:
+        walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, f"{ip} is on {holder}; see why it does not answer")
+    return "", index
+
+
+def _lost_on(asked: Walk, holder: str, asking: str) -> str:
+    """The host to look at: who should answer, or, where it did, who asked."""
+    has_answered = any(hop.host == holder and hop.what.startswith("answers:") for hop in asked.hops)
+    return asking if has_answered and asking != holder else holder
+
+
+# Into a namespace.
+
+
+def _arrive(walk: Walk, kernel: KernelPort, frame: Frame, index: int) -> None:
+    if frame.vlan:
+        walk.end(
+            walk.hop(index, kernel.host, kernel.where, f"has no interface for VLAN {frame.vlan}"),
+            Verdict.DROPPED_NOT_FOR_US,
+        )
+        return
+    if not frame.is_to_many and frame.destination != kernel.link.mac:
+        what = f"is not {frame.destination}"
+        walk.end(walk.hop(index, kernel.host, kernel.where, what), Verdict.DROPPED_NOT_FOR_US)
+    elif isinstance(frame.payload, Arp):
+        _arp(walk, kernel, frame.payload, index)
+    else:
+        _ip(walk, kernel, frame, frame.payload, index)
+
+
+def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
+    is_ours = any(address.ip == arp.target_ip for address in kernel.link.addresses)
+    if arp.operation == 2:
+        if is_ours or arp.target_mac == kernel.link.mac:
+            walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
+            walk.end(walk.hop(index, kernel.host, kernel.where, f"learns {arp}"), Verdict.DELIVERED)
+        return
+    if not is_ours:
+        what = f"does not have {arp.target_ip}"
+        walk.end(walk.hop(index, kernel.host, kernel.where, what), Verdict.DROPPED_NOT_FOR_US)
+        return
+    walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
+    index = walk.hop(index, kernel.host, kernel.where, f"answers: {arp.target_ip} is at {kernel.link.mac}")
+    walk.transmit(kernel, answer(arp, kernel.link.mac), index)
+
+
+def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: int) -> None:
+    namespace = kernel.namespace
+    netfilter = walk.world.netfilter(kernel.host, namespace, is_ipv6=packet.is_ipv6)
+    own = first_address(namespace, kernel.link.name, is_ipv6=packet.is_ipv6)
+    packet = replace(packet, in_interface=kernel.link.name, source_mac=frame.source)
+    passage = netfilter.hook("PREROUTING", packet, own_address=own)
+    index = walk.note_passage(kernel.host, namespace, passage, index)
+    if passage.outcome is not Outcome.ACCEPT:
+        return
+    packet = passage.packet
+    routed = route(namespace, packet.destination, packet.source)
+    if routed.kind == "local":
+        _take(walk, kernel, packet, frame.source, index)
+        return
+    place = namespace.name or kernel.host.name
+    if not _forwards(namespace, is_ipv6=packet.is_ipv6):
+        index = walk.hop(index, kernel.host, place, f"does not have {packet.destination} and does not forward")
+        walk.end(index, Verdict.DROPPED_NOT_FORWARDED, "net.ipv4.ip_forward=1, if it should be a router")
+        return
+    index = walk.hop(index, kernel.host, place, f"routes {packet}", evidence=routed.evidence)
+    if _ends_without_route(walk, routed, index, namespace):
+        return
+    if packet.ttl <= 1:
+        walk.end(index, Verdict.DROPPED_TTL)
+        return
+    packet = replace(packet, out_interface=routed.device, ttl=packet.ttl - 1)
+    passage = netfilter.hook("FORWARD", packet)
+    index = walk.note_passage(kernel.host, namespace, passage, index)
+    if passage.outcome is Outcome.ACCEPT:
+        _post_route(walk, kernel.host, namespace, routed, passage.packet, index)
+
+
+def _forwards(namespace: Namespace, *, is_ipv6: bool) -> bool:
+    """What the sysctl says; where it was not captured, only routers forward."""
+    name = "net.ipv6.conf.all.forwarding" if is_ipv6 else "net.ipv4.ip_forward"
+    return namespace.sysctls.get(name, "1" if namespace.name.startswith(("qrouter-", "snat-")) else "0") == "1"
+
+
+def _take(walk: Walk, kernel: KernelPort, packet: IpPacket, mac: str, index: int) -> None:
+    netfilter = walk.world.netfilter(kernel.host, kernel.namespace, is_ipv6=packet.is_ipv6)
+    passage: Passage = netfilter.hook("INPUT", packet)
+    index = walk.note_passage(kernel.host, kernel.namespace, passage, index)
+    if passage.outcome is not Outcome.ACCEPT:
+        return
+    index = walk.hop(index, kernel.host, kernel.where, f"takes {plain(passage.packet)}")
+    walk.end(index, Verdict.DELIVERED)
+    walk.delivered.append(Delivery(passage.packet, mac, kernel=kernel, hop=index))
+
+
+# An instance whose inside was not captured.
+
+
+def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) -> None:
+    endpoint = instance(port, walk.world.topology)
+    place = f"instance {endpoint.name}"
+    if not frame.is_to_many and frame.destination != endpoint.mac:
+        walk.end(walk.hop(index, port.host, place, f"is not {frame.destination}"), Verdict.DROPPED_NOT_FOR_US)
+        return
+    payload = frame.payload
+    if isinstance(payload, IpPacket):
+        index = walk.hop(index, port.host, place, f"takes {payload}")
+        walk.end(index, Verdict.DELIVERED)
+        walk.delivered.append(Delivery(payload, frame.source, port=port, hop=index))
+    elif payload.operation == 2:
+        _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
+        walk.end(walk.hop(index, port.host, place, f"learns {payload}"), Verdict.DELIVERED)
+    elif payload.target_ip in endpoint.ips:
+        _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
+        index = walk.hop(index, port.host, place, f"answers: {payload.target_ip} is at {endpoint.mac}")
+        leave_instance(walk, endpoint, answer(payload, endpoint.mac), index)
+    else:
+        walk.end(walk.hop(index, port.host, place, f"does not have {payload.target_ip}"), Verdict.DROPPED_NOT_FOR_US)
+
+
+def _met(world: World, endpoint: Endpoint) -> dict[str, str]:
+    return world.instance_neighbours.setdefault(endpoint.mac, {})
+
+
+def leave_instance(walk: Walk, endpoint: Endpoint, frame: Frame, parent: int) -> None:
+    """A frame leaves an instance by its tap: onto the Linux bridge of a hybrid plug, or straight onto br-int."""
+    port = endpoint.port
+    if port is None:
+        return
+    tap = _tap(walk.world, port)
+    if tap is None or tap.link.name == port.port.name:
+        index = walk.hop(
+            parent, port.host, port.port.name, "sent by the instance", packet=str(frame), interface=port.port.name
+        )
+        if tap and not tap.link.is_up:
+            walk.end(index, Verdict.DROPPED_DOWN, f"ip link set {tap.link.name} up")
+        else:
+            walk.enter_bridge(port, frame, index)
+    else:
+        walk.receive(tap, frame, parent)
+
+
+def _tap(world: World, port: SwitchPort) -> KernelPort | None:
+    """The interface that the instance holds: the switch port itself, or the port of its qbr that is not the qvb."""
+    kernel = world.topology.kernel_port_of(port)
+    other = world.topology.other_end(kernel) if kernel else None
+    if other is None or not other.link.master:
+        return kernel
+    taps = world.topology.bridged_with(other)
+    return taps[0] if len(taps) == 1 else kernel
+
+
+def _send_from_instance(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent: int) -> None:
+    if endpoint.host is None:
+        return
+    place = f"instance {endpoint.name}"
+    direct = on_link(endpoint, packet.destination, walk.world.topology)
+    next_hop = packet.destination if direct else gateway(endpoint, walk.world.topology)
+    index = walk.hop(
+        parent, endpoint.host, place, f"sends {packet}" + (f" by its router {next_hop}" if not direct else "")
+    )
+    if not next_hop:
+        walk.end(index, Verdict.NOT_CAPTURED, "neither its routes nor a router of its prefix were captured")
+        return
+    mac = _met(walk.world, endpoint).get(next_hop, "")
+    if not mac:
+        asked = Walk(world=walk.world, title=f"ARP for {next_hop}")
+        leave_instance(
+            asked, endpoint, request(sender_mac=endpoint.mac, sender_ip=packet.source, target_ip=next_hop), -1
+        )
+        settle(asked)
+        walk.learned += asked.learned
+        mac = _met(walk.world, endpoint).get(next_hop, "")
+        mac, index = _told(walk, asked, Question(endpoint.host, place, next_hop), mac, index)
+    if mac:
+        leave_instance(walk, endpoint, Frame(source=endpoint.mac, destination=mac, payload=packet), index)

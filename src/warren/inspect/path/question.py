@@ -1,0 +1,243 @@
+"""`warren trace`: a packet there, its answer back, and a second packet there, by what the first two taught."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from warren.core.errors import Invalid
+from warren.inspect.filter.packet import ICMP, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket, Tracked
+from warren.inspect.path.blame import blame
+from warren.inspect.path.endpoint import Endpoint, instance
+from warren.inspect.path.frame import Frame, request
+from warren.inspect.path.hop import Path, Trace, Verdict
+from warren.inspect.path.kernel import leave_instance, send, settle
+from warren.inspect.path.topology import KernelPort
+from warren.inspect.path.walk import Delivery, Departure, Walk, plain
+from warren.inspect.path.world import World, world_of
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Estate
+
+EPHEMERAL_PORT: Final = 40_000
+OUTSIDE_MAC: Final = "02:00:00:00:00:01"
+"""Of whoever is outside, where no neighbour table tells the real one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: `protocol` by number; ports of TCP and UDP; the packet's size."""
+
+    protocol: int = ICMP
+    source_port: int = EPHEMERAL_PORT
+    destination_port: int = 0
+    size_bytes: int = 84
+
+
+def protocol_number(word: str) -> int:
+    """The number of a protocol's name.
+
+    Raises:
+        Invalid: there is none.
+    """
+    found = PROTOCOLS.get(word.lower(), int(word) if word.isdecimal() and int(word) < 256 else None)
+    if found is None:
+        raise Invalid("UnknownProtocol", f"{word} is no protocol that is known here; give its number")
+    return found
+
+
+def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question) -> Trace:
+    """Follow a packet from one endpoint to another, its answer, and the next packet.
+
+    Raises:
+        Invalid: an end has no address of the other's family, or both are outside.
+    """
+    world = world_of(estate)
+    packet = _packet(source, target, question)
+    if source.is_outside and not _is_there(world, target):
+        raise Invalid("NothingToTrace", f"neither {source.name} nor {target.name} is on a captured host")
+    paths: list[Path] = []
+    there = _there(world, source, packet, f"{source.name} -> {target.name}", target)
+    paths.append(there.path)
+    if there.path.verdict.is_success and question.protocol in {ICMP, *PORT_PROTOCOLS}:
+        back = _back(world, there, target, source)
+        paths.append(back.path)
+        if back.path.verdict.is_success:
+            paths.append(_there(world, source, _second(packet), "the next packet", target).path)
+    return Trace(source=source.name, target=target.name, paths=tuple(paths))
+
+
+def trace_frame(estate: Estate, source: Endpoint, frame: Frame) -> Trace:
+    """Follow a raw frame that an endpoint sends as it is: no routes, no ARP, no answer.
+
+    Raises:
+        Invalid: nothing is known of where it would enter.
+    """
+    walk = Walk(world=world_of(estate), title=f"{source.name} sends {frame}")
+    if source.host and source.namespace:
+        link = source.namespace.link(source.device) or next(
+            (link for link in source.namespace.links if link.mac == frame.source), None
+        )
+        if link is None:
+            raise Invalid(
+                "NoInterface", f"no interface of {source.name} has {frame.source}, the frame's source address"
+            )
+        walk.transmit(KernelPort(source.host, source.namespace, link), frame, -1)
+    elif source.port:
+        leave_instance(walk, source, frame, -1)
+    else:
+        raise Invalid("NothingToTrace", f"{source.name} is on no captured host")
+    settle(walk)
+    return Trace(source=source.name, target=frame.destination, paths=(_ended_frame(walk).path,))
+
+
+def _ended_frame(walk: Walk) -> "Ended":
+    """A raw frame may end well as ARP, too: the first copy that somebody took."""
+    taken = next((i for i, hop in enumerate(walk.hops) if hop.end is Verdict.DELIVERED), None)
+    if taken is not None and not walk.delivered:
+        return Ended(walk.path(taken, Verdict.DELIVERED, Verdict.DELIVERED.value))
+    return _ended(walk, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One direction: as a value, and where the packet came out."""
+
+    path: Path
+    delivery: Delivery | None = None
+    departure: Departure | None = None
+
+
+def _packet(source: Endpoint, target: Endpoint, question: Question) -> IpPacket:
+    is_ipv6 = bool(target.ips) and all(":" in ip for ip in target.ips)
+    source_ip, target_ip = source.ip(is_ipv6=is_ipv6), target.ip(is_ipv6=is_ipv6)
+    for end, ip in ((source, source_ip), (target, target_ip)):
+        if not ip:
+            family = "IPv6" if is_ipv6 else "IPv4"
+            raise Invalid("NoAddress", f"{end.name} has no {family} address in the capture; give one, or --names")
+    return IpPacket(
+        source=source_ip,
+        destination=target_ip,
+        protocol=question.protocol,
+        source_port=question.source_port,
+        destination_port=question.destination_port,
+        icmp_type=8 if not is_ipv6 else 128,
+        size_bytes=question.size_bytes,
+    )
+
+
+def _second(packet: IpPacket) -> IpPacket:
+    return replace(packet, tcp_flags=frozenset({"ACK"})) if packet.protocol == TCP else packet
+
+
+def _there(world: World, source: Endpoint, packet: IpPacket, title: str, target: Endpoint) -> Ended:
+    walk = Walk(world=world, title=f"{title}: {packet}")
+    if source.is_outside:
+        _enter_from_outside(walk, packet)
+    else:
+        send(walk, source, packet)
+    return _ended(walk, target)
+
+
+def _ended(walk: Walk, target: Endpoint | None) -> Ended:
+    """Choose the copy that decided."""
+    if walk.delivered:
+        delivery = walk.delivered[0]
+        return Ended(walk.path(delivery.hop, Verdict.DELIVERED, Verdict.DELIVERED.value), delivery=delivery)
+    if walk.departed and _may_be_outside(walk, target):
+        departure = walk.departed[0]
+        return Ended(walk.path(departure.hop, Verdict.LEFT, Verdict.LEFT.value), departure=departure)
+    index = blame(walk, target.host.name if target and target.host else "")
+    hop = walk.hops[index]
+    verdict = hop.end or Verdict.DROPPED_FLOW
+    because = f"{hop.host}, {hop.place}: {hop.what}"
+    return Ended(walk.path(index, verdict, because, hop.mend))
+
+
+def _may_be_outside(walk: Walk, target: Endpoint | None) -> bool:
+    """Whether leaving the captured hosts is the right way: the target is not on them."""
+    return target is None or (target.is_outside and not _is_there(walk.world, target))
+
+
+def _is_there(world: World, target: Endpoint) -> bool:
+    """Whether a captured host has the target, or translates its address."""
+    if not target.is_outside:
+        return True
+    ip = target.ips[0] if target.ips else ""
+    return any(ns.holder_of(ip) for host in world.estate.hosts for ns in host.namespaces)
+
+
+# Back.
+
+
+def _back(world: World, there: Ended, target: Endpoint, source: Endpoint) -> Ended:
+    if there.delivery:
+        packet = _answer(there.delivery.packet)
+        walk = Walk(world=world, title=f"the answer: {packet}")
+        send(walk, _where(world, there.delivery, target), packet)
+        return _ended(walk, source)
+    if there.departure and isinstance(there.departure.frame.payload, IpPacket):
+        sent = there.departure.frame
+        packet = _answer(there.departure.frame.payload)
+        walk = Walk(world=world, title=f"the answer from outside: {packet}")
+        frame = Frame(source=sent.destination, destination=sent.source, payload=packet, vlan=sent.vlan)
+        walk.receive(there.departure.kernel, frame, -1)
+        settle(walk)
+        return _ended(walk, source)
+    return there
+
+
+def _where(world: World, delivery: Delivery, target: Endpoint) -> Endpoint:
+    if delivery.kernel:
+        kernel = delivery.kernel
+        return Endpoint(name=target.name, ips=target.ips, host=kernel.host, namespace=kernel.namespace)
+    return instance(delivery.port, world.topology) if delivery.port else target
+
+
+def _answer(packet: IpPacket) -> IpPacket:
+    fresh = plain(packet)
+    return replace(
+        fresh,
+        source=packet.destination,
+        destination=packet.source,
+        source_port=packet.destination_port,
+        destination_port=packet.source_port,
+        icmp_type={8: 0, 128: 129}.get(packet.icmp_type, packet.icmp_type),
+        tcp_flags=frozenset({"SYN", "ACK"}),
+        tracked=Tracked(),
+        ttl=64,
+    )
+
+
+# From outside.
+
+
+def _enter_from_outside(walk: Walk, packet: IpPacket) -> None:
+    """In by every physical interface of a bridge that an external network is on, asking by ARP first."""
+    for kernel in _outer_interfaces(walk.world):
+        asked = Walk(world=walk.world, title=f"ARP for {packet.destination}")
+        asked.receive(
+            kernel, request(sender_mac=OUTSIDE_MAC, sender_ip=packet.source, target_ip=packet.destination), -1
+        )
+        settle(asked)
+        replies = [d.frame for d in asked.departed if d.frame.destination == OUTSIDE_MAC]
+        if replies:
+            frame = Frame(source=OUTSIDE_MAC, destination=replies[0].source, payload=packet)
+            index = walk.hop(-1, kernel.host, "outside", f"{packet.destination} answers ARP with {replies[0].source}")
+            walk.receive(kernel, frame, index)
+            settle(walk)
+            return
+    host = walk.world.estate.hosts[0]
+    index = walk.hop(-1, host, "outside", f"nobody answers ARP for {packet.destination}")
+    walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, "a router with this address on its gateway")
+
+
+def _outer_interfaces(world: World) -> tuple[KernelPort, ...]:
+    found = []
+    for host in world.estate.hosts:
+        namespace = host.namespace(HOST_NAMESPACE)
+        for bridge in host.bridges:
+            has_patch = any(port.type == "patch" for port in bridge.ports) and not any(
+                p.is_tunnel for p in bridge.ports
+            )
+            for port in bridge.ports:
+                link = namespace.link(port.name) if namespace else None
+                if has_patch and namespace and link and port.type in ("", "system") and not port.port_id:
+                    found.append(KernelPort(host, namespace, link))
+    return tuple(found)

@@ -1,0 +1,95 @@
+"""Where a namespace sends a packet: rules, tables, longest prefix (ip-rule(8), ip-route(8))."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from warren.inspect.snapshot.model import KernelRoute, Link, Namespace
+
+_DEFAULT_TABLES: Final = ("local", "main", "default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """The decision: `kind` is `local`, `unicast`, `none` (no route), `unreachable` and so on, or `unknown`."""
+
+    kind: str
+    device: str = ""
+    next_hop: str = ""
+    source: str = ""
+    evidence: str = ""
+
+
+def route(namespace: Namespace, destination: str, source: str = "") -> Routed:
+    """Where a packet for `destination` goes."""
+    holder = namespace.holder_of(destination)
+    if holder or destination.startswith("127."):
+        return Routed(kind="local", device=holder.name if holder else "lo", evidence=f"{destination} is its own")
+    for table, unknown in _tables(namespace, source):
+        if unknown:
+            return Routed(kind="unknown", evidence=unknown)
+        found = _longest(namespace, table, destination)
+        if found and found.type != "throw":
+            return _decision(namespace, found, destination)
+    return Routed(kind="none", evidence="no route matches")
+
+
+def _tables(namespace: Namespace, source: str) -> Iterator[tuple[str, str]]:
+    """(table, "") in the order of the rules; ("", why) where a rule cannot be told."""
+    if not namespace.rules:
+        yield from ((table, "") for table in _DEFAULT_TABLES)
+        return
+    for rule in sorted(namespace.rules, key=lambda rule: rule.preference):
+        if rule.source not in ("all", "") and not (source and _within(source, rule.source)):
+            continue
+        if rule.selector:
+            yield "", f"rule {rule.preference} asks for {rule.selector}, which is not modelled"
+            return
+        yield rule.table, ""
+
+
+def _within(address: str, prefix: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(prefix, strict=False)
+    except (ValueError, TypeError):
+        return False
+
+
+def _longest(namespace: Namespace, table: str, destination: str) -> KernelRoute | None:
+    links = {link.name: link for link in namespace.links}
+    matching = [
+        (ip_network(found.destination).prefixlen, -found.metric, found)
+        for found in namespace.routes
+        if found.table == table and _usable(found, links) and _within(destination, found.destination)
+    ]
+    return max(matching, key=lambda item: item[:2])[2] if matching else None
+
+
+def _usable(found: KernelRoute, links: dict[str, Link]) -> bool:
+    link = links.get(found.device)
+    return found.is_up and (not found.device or link is None or link.is_up)
+
+
+def _decision(namespace: Namespace, found: KernelRoute, destination: str) -> Routed:
+    via = f" via {found.via}" if found.via else ""
+    shown = f"{found.destination}{via} dev {found.device or 'none'}"
+    if found.type in ("local", "broadcast", "anycast"):
+        return Routed(kind="local", device=found.device, evidence=shown)
+    if found.type != "unicast":
+        return Routed(kind=found.type, evidence=f"{found.type} {shown}")
+    return Routed(
+        kind="unicast",
+        device=found.device,
+        next_hop=found.via or destination,
+        source=found.source or first_address(namespace, found.device, is_ipv6=":" in destination),
+        evidence=shown,
+    )
+
+
+def first_address(namespace: Namespace, device: str, *, is_ipv6: bool = False) -> str:
+    """The address that a device's own packets have."""
+    link = namespace.link(device)
+    if link is None:
+        return ""
+    return next((a.ip for a in link.addresses if (":" in a.ip) is is_ipv6 and a.scope in ("global", "")), "")

@@ -1,0 +1,129 @@
+"""What is plugged into what: bridges, patch pairs, veth pairs, tunnels, namespaces. Looked up, never walked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from warren.core.names import INTEGRATION_BRIDGE
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Bridge, BridgePort, Estate, Host, Link, Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPort:
+    """An interface of the kernel in one namespace of one host."""
+
+    host: Host
+    namespace: Namespace
+    link: Link
+
+    @property
+    def where(self) -> str:
+        return f"{self.link.name} in {self.namespace.name}" if self.namespace.name else self.link.name
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """A port of an Open vSwitch bridge of one host."""
+
+    host: Host
+    bridge: Bridge
+    port: BridgePort
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """The cables of an estate."""
+
+    estate: Estate
+
+    @cached_property
+    def switch_ports(self) -> Mapping[tuple[str, str], SwitchPort]:
+        """(host, interface) -> the bridge that has it."""
+        return {
+            (host.name, port.name): SwitchPort(host, bridge, port)
+            for host in self.estate.hosts
+            for bridge, port in host.ports()
+        }
+
+    @cached_property
+    def _links(self) -> Mapping[tuple[str, str], KernelPort]:
+        """(host, interface) -> the interface, inside a namespace before the host's own."""
+        found: dict[tuple[str, str], KernelPort] = {}
+        for host in self.estate.hosts:
+            for namespace in sorted(host.namespaces, key=lambda ns: ns.name == HOST_NAMESPACE):
+                for link in namespace.links:
+                    found.setdefault((host.name, link.name), KernelPort(host, namespace, link))
+        return found
+
+    def kernel_port_of(self, port: SwitchPort) -> KernelPort | None:
+        """The kernel's interface of a switch port: an internal one may be in any namespace."""
+        if port.port.type == "internal":
+            return self._links.get((port.host.name, port.port.name))
+        namespace = port.host.namespace(HOST_NAMESPACE)
+        link = namespace.link(port.port.name) if namespace else None
+        return KernelPort(port.host, namespace, link) if namespace and link else None
+
+    def switch_port_of(self, kernel: KernelPort) -> SwitchPort | None:
+        """The switch port that an interface is, if it is one."""
+        found = self.switch_ports.get((kernel.host.name, kernel.link.name))
+        if found is None:
+            return None
+        same = self.kernel_port_of(found)
+        return found if same and same.namespace.name == kernel.namespace.name else None
+
+    def other_end(self, kernel: KernelPort) -> KernelPort | None:
+        """The other end of a veth pair, where both ends were captured."""
+        link = kernel.link
+        if not link.peer_index:
+            return None
+        if link.peer_namespace:
+            namespaces = [kernel.host.namespace(link.peer_namespace)]
+        else:
+            namespaces = [kernel.namespace, *(ns for ns in kernel.host.namespaces if ns.name != kernel.namespace.name)]
+        for namespace in namespaces:
+            for other in namespace.links if namespace else ():
+                if other.index == link.peer_index and other.peer_index == link.index and other != link:
+                    return KernelPort(kernel.host, namespace, other) if namespace else None
+        return None
+
+    def bridged_with(self, kernel: KernelPort) -> tuple[KernelPort, ...]:
+        """The other ports of the Linux bridge that an interface is a port of."""
+        return tuple(
+            KernelPort(kernel.host, kernel.namespace, link)
+            for link in kernel.namespace.links
+            if link.master == kernel.link.master and link.name != kernel.link.name
+        )
+
+    def patched(self, port: SwitchPort) -> SwitchPort | None:
+        """The other end of a patch pair, where both name each other."""
+        other = self.switch_ports.get((port.host.name, port.port.patch_peer))
+        return other if other and other.port.patch_peer == port.port.name else None
+
+    def tunnelled(self, port: SwitchPort) -> SwitchPort | None:
+        """The port that takes at the other host what this tunnel port sends."""
+        local, remote = port.port.options.get("local_ip", ""), port.port.options.get("remote_ip", "")
+        for host in self.estate.hosts:
+            for bridge, other in host.ports():
+                if (
+                    other.type == port.port.type
+                    and other.options.get("local_ip", "") == remote
+                    and other.options.get("remote_ip", "") == local
+                ):
+                    return SwitchPort(host, bridge, other)
+        return None
+
+    def host_of_address(self, ip: str) -> Host | None:
+        """The host that a tunnel's remote address is on."""
+        for host in self.estate.hosts:
+            namespace = host.namespace(HOST_NAMESPACE)
+            if ip in host.vteps() or (namespace and namespace.holder_of(ip)):
+                return host
+        return None
+
+    def instance_ports(self) -> tuple[SwitchPort, ...]:
+        """Ports of br-int that something plugged for a port of the API and that no agent's own namespace has."""
+        return tuple(
+            port
+            for port in self.switch_ports.values()
+            if port.bridge.name == INTEGRATION_BRIDGE and port.port.port_id and port.port.type != "internal"
+        )

@@ -1,0 +1,355 @@
+"""A frame's way from port to port, all copies of it, until each has ended.
+
+One `Walk` is one packet sent by one endpoint. It keeps the hops as a tree: a flood has many children. What happens
+inside a namespace is `kernel`'s business, inside a bridge `switch`'s, and which copy decided `blame`'s.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from warren.inspect.filter.evaluate import Outcome
+from warren.inspect.filter.hooks import Passage
+from warren.inspect.filter.packet import IpPacket
+from warren.inspect.path.frame import Frame
+from warren.inspect.path.hop import Hop, Path, Verdict
+from warren.inspect.path.mend import group_rule
+from warren.inspect.path.switch import Forwarded
+from warren.inspect.path.topology import KernelPort, SwitchPort
+from warren.inspect.path.world import World
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Host, Namespace
+
+HOP_LIMIT: Final = 5_000
+DEPTH_LIMIT: Final = 120
+TUNNEL_OVERHEAD_BYTES: Final = {"vxlan": 50, "gre": 42, "geneve": 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A packet that reached its end: the namespace, or the instance's port."""
+
+    packet: IpPacket
+    mac_source: str
+    kernel: KernelPort | None = None
+    port: SwitchPort | None = None
+    hop: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A frame that left the captured hosts by a physical interface."""
+
+    frame: Frame
+    kernel: KernelPort
+    hop: int = 0
+
+
+@dataclass(slots=True)
+class Walk:
+    """One packet under way."""
+
+    world: World
+    title: str
+    hops: list[Hop] = field(default_factory=list)
+    delivered: list[Delivery] = field(default_factory=list)
+    departed: list[Departure] = field(default_factory=list)
+    arrivals: deque[tuple[KernelPort, Frame, int]] = field(default_factory=deque)
+    """Frames that reached an interface of the kernel; `kernel` goes on with them."""
+    instance_arrivals: deque[tuple[SwitchPort, Frame, int]] = field(default_factory=deque)
+    """Frames that reached an instance whose inside was not captured."""
+    learned: list[str] = field(default_factory=list)
+
+    def hop(self, parent: int, host: Host, place: str, what: str, **more: object) -> int:
+        """Note a hop; gives its index."""
+        self.hops.append(Hop(host=host.name, place=place, what=what, parent=parent, **more))  # type: ignore[arg-type]
+        return len(self.hops) - 1
+
+    def end(self, index: int, verdict: Verdict, mend: str = "") -> None:
+        self.hops[index] = replace(self.hops[index], end=verdict, mend=mend)
+
+    def depth(self, index: int) -> int:
+        depth = 0
+        while index >= 0 and depth <= DEPTH_LIMIT:
+            index, depth = self.hops[index].parent, depth + 1
+        return depth
+
+    # From a kernel's interface outwards.
+
+    def transmit(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        """A namespace sends a frame by one of its interfaces."""
+        index = self.hop(
+            parent,
+            kernel.host,
+            kernel.where,
+            f"leaves by {kernel.link.name}",
+            packet=str(frame),
+            interface=kernel.link.name,
+        )
+        if not kernel.link.is_up:
+            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+            return
+        port = self.world.topology.switch_port_of(kernel)
+        if port and port.port.type == "internal":
+            self.enter_bridge(port, frame, index)
+        else:
+            self.cross(kernel, frame, index)
+
+    def cross(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        """A frame goes through an interface to whatever is at its other end."""
+        other = self.world.topology.other_end(kernel)
+        if other:
+            self.receive(other, frame, parent)
+            return
+        port = self.world.topology.switch_port_of(kernel)
+        is_nic = port is not None and not port.port.port_id
+        if is_nic or (port is None and kernel.namespace.name == HOST_NAMESPACE and not kernel.link.master):
+            self._leave(kernel, frame, parent)
+        elif port:
+            self.instance_arrivals.append((port, frame, parent))
+        else:
+            self._to_tap(kernel, frame, parent)
+
+    def _to_tap(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        """A tap on a Linux bridge: the instance is behind it, its port is the bridge's other one."""
+        for neighbour in self.world.topology.bridged_with(kernel):
+            end = self.world.topology.other_end(neighbour)
+            port = self.world.topology.switch_port_of(end) if end else None
+            if port and port.port.port_id:
+                self.instance_arrivals.append((port, frame, parent))
+                return
+        index = self.hop(parent, kernel.host, kernel.where, "goes to what is plugged there", packet=str(frame))
+        self.end(index, Verdict.NOT_CAPTURED)
+
+    def _leave(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        index = self.hop(parent, kernel.host, kernel.link.name, f"leaves host {kernel.host.name}", packet=str(frame))
+        self.departed.append(Departure(frame, kernel, index))
+        self.end(index, Verdict.LEFT)
+
+    def receive(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        """A frame comes in by an interface of the kernel."""
+        index = self.hop(
+            parent,
+            kernel.host,
+            kernel.where,
+            f"comes in by {kernel.link.name}",
+            packet=str(frame),
+            interface=kernel.link.name,
+        )
+        if not kernel.link.is_up:
+            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+        elif self.depth(index) > DEPTH_LIMIT or len(self.hops) > HOP_LIMIT:
+            self.end(index, Verdict.LOOPED)
+        elif port := self.world.topology.switch_port_of(kernel):
+            self.enter_bridge(port, frame, index)
+        elif kernel.link.master:
+            self.enter_linux_bridge(kernel, frame, index)
+        else:
+            self.arrivals.append((kernel, frame, index))
+
+    # Through a Linux bridge.
+
+    def enter_linux_bridge(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        """To the port that has the address, or to all others; iptables sees IP frames on the way (br_netfilter)."""
+        bridge = kernel.link.master
+        self.world.bridge_addresses[kernel.host.name, bridge, frame.source] = kernel.link.name
+        known = self.world.bridge_addresses.get((kernel.host.name, bridge, frame.destination))
+        for other in self.world.topology.bridged_with(kernel):
+            if known and not frame.is_to_many and other.link.name != known:
+                continue
+            passed, index = self._bridge_filter(kernel, other, frame, parent)
+            if passed:
+                self.transmit(other, passed, index)
+
+    def _bridge_filter(
+        self, kernel: KernelPort, other: KernelPort, frame: Frame, parent: int
+    ) -> tuple[Frame | None, int]:
+        packet = frame.payload
+        if not isinstance(packet, IpPacket) or not filters_bridges(kernel.namespace, is_ipv6=packet.is_ipv6):
+            return frame, self.hop(parent, kernel.host, kernel.link.master, f"bridged to {other.link.name}")
+        bridge = kernel.link.master
+        netfilter = self.world.netfilter(kernel.host, kernel.namespace, is_ipv6=packet.is_ipv6)
+        packet = replace(packet, source_mac=frame.source, in_interface=bridge, physdev_in=kernel.link.name)
+        index = parent
+        for hook in ("PREROUTING", "FORWARD", "POSTROUTING"):
+            if hook != "PREROUTING":
+                packet = replace(packet, out_interface=bridge, physdev_out=other.link.name)
+            passage = netfilter.hook(hook, packet)
+            index = self.note_passage(kernel.host, kernel.namespace, passage, index, place=bridge)
+            packet = passage.packet
+            if passage.outcome is not Outcome.ACCEPT:
+                return None, index
+        index = self.hop(index, kernel.host, bridge, f"bridged to {other.link.name}")
+        return replace(frame, payload=plain(packet)), index
+
+    def note_passage(self, host: Host, namespace: Namespace, passage: Passage, parent: int, *, place: str = "") -> int:
+        """The rules that a packet met at one hook, one hop each; the last one ends it if it was dropped."""
+        index = parent
+        where = place or namespace.name or host.name
+        for hit in passage.hits:
+            index = self.hop(
+                index, host, f"{where} {hit.table} {hit.chain}", hit.effect, evidence=hit.rule, object=hit.comment
+            )
+        if passage.outcome is Outcome.NOT_MODELLED:
+            self.end(index, Verdict.NOT_MODELLED)
+        elif passage.outcome is not Outcome.ACCEPT:
+            self.end(index, Verdict.DROPPED_RULE, _rule_mend(passage))
+        return index
+
+    # Through an Open vSwitch bridge.
+
+    def enter_bridge(self, port: SwitchPort, frame: Frame, parent: int) -> None:
+        """A frame comes in by a port of a bridge: look it up, and send what comes of it by the ports that it says."""
+        if port.port.ofport is None or port.port.ofport < 0:
+            index = self.hop(parent, port.host, port.bridge.name, f"{port.port.name} has no OpenFlow port")
+            self.end(index, Verdict.DROPPED_NO_PORT)
+            return
+        if self.depth(parent) > DEPTH_LIMIT or len(self.hops) > HOP_LIMIT:
+            self.end(self.hop(parent, port.host, port.bridge.name, "comes round again"), Verdict.LOOPED)
+            return
+        if port.bridge.flows is None:
+            index = self.hop(parent, port.host, port.bridge.name, "its flows were not captured")
+            self.end(index, Verdict.NOT_CAPTURED)
+            return
+        forwarded = self.world.switch(port).forward(port.port.ofport, frame)
+        self.learned += [f"{port.host.name} {port.bridge.name}: {text}" for text in forwarded.learned]
+        entry = self.hop(
+            parent, port.host, port.bridge.name, f"enters {port.bridge.name} by {port.port.name}", packet=str(frame)
+        )
+        noted = self._note_lookups(port, forwarded, entry)
+        if not forwarded.outputs:
+            self.end(noted[-1], forwarded.end or Verdict.DROPPED_FLOW, forwarded.mend)
+        elif forwarded.end is Verdict.NOT_MODELLED:
+            self.end(noted[-1], forwarded.end, forwarded.mend)
+        for ofport, sent, lookup in forwarded.outputs:
+            self.leave_bridge(port, ofport, sent, noted[lookup + 1])
+
+    def _note_lookups(self, port: SwitchPort, forwarded: Forwarded, entry: int) -> list[int]:
+        """A hop for each lookup; gives their indexes behind that of the entry."""
+        noted = [entry]
+        for lookup in forwarded.lookups:
+            place = f"{port.bridge.name} table {lookup.table}" if lookup.table is not None else port.bridge.name
+            noted.append(self.hop(noted[-1], port.host, place, lookup.what, evidence=lookup.flow, object=lookup.object))
+        return noted
+
+    def leave_bridge(self, came_by: SwitchPort, ofport: int, frame: Frame, parent: int) -> None:
+        """A frame goes out by a port of a bridge."""
+        found = came_by.bridge.by_ofport().get(ofport)
+        if found is None:
+            index = self.hop(parent, came_by.host, came_by.bridge.name, f"goes to port {ofport}, which is not there")
+            self.end(index, Verdict.DROPPED_NO_PORT, "remove the flow or put its port right")
+            return
+        port = SwitchPort(came_by.host, came_by.bridge, found)
+        if found.type == "patch":
+            self._patch(port, frame, parent)
+        elif found.is_tunnel:
+            self._tunnel(port, frame, parent)
+        else:
+            self._to_kernel(port, frame, parent)
+
+    def _patch(self, port: SwitchPort, frame: Frame, parent: int) -> None:
+        other = self.world.topology.patched(port)
+        if other is None:
+            index = self.hop(
+                parent, port.host, port.bridge.name, f"goes to patch {port.port.name}, which leads nowhere"
+            )
+            self.end(index, Verdict.DROPPED_NO_PORT, f"give {port.port.name} and its other end each other as peer")
+            return
+        index = self.hop(parent, port.host, port.bridge.name, f"crosses {port.port.name} to {other.bridge.name}")
+        self.enter_bridge(other, replace(frame, tunnel_id=0), index)
+
+    def _tunnel(self, port: SwitchPort, frame: Frame, parent: int) -> None:
+        remote = port.port.options.get("remote_ip", "")
+        local = port.port.options.get("local_ip", "")
+        what = f"{port.port.type} {frame.tunnel_id} from {local} to {remote}"
+        index = self.hop(parent, port.host, port.port.name, what, packet=str(frame), is_tunnel=True)
+        if self._is_too_big(port, frame):
+            self.end(index, Verdict.DROPPED_TOO_BIG, "lower the network's MTU or raise the underlay's")
+            return
+        other = self.world.topology.tunnelled(port)
+        if other is None:
+            peer = self.world.topology.host_of_address(remote)
+            self.end(
+                index,
+                Verdict.DROPPED_NO_TUNNEL if peer else Verdict.NOT_CAPTURED,
+                f"make a {port.port.type} port to {local} on {peer.name}"
+                if peer
+                else f"capture the host of {remote} too",
+            )
+            return
+        if port.port.options.get("dst_port", "4789") != other.port.options.get("dst_port", "4789"):
+            self.end(index, Verdict.DROPPED_NO_TUNNEL, f"one dst_port on {port.host.name} and {other.host.name}")
+            return
+        index = self.hop(index, other.host, other.port.name, f"arrives at {other.host.name} by {other.port.name}")
+        self.enter_bridge(other, frame, index)
+
+    def _is_too_big(self, port: SwitchPort, frame: Frame) -> bool:
+        namespace = port.host.namespace(HOST_NAMESPACE)
+        link = namespace.holder_of(port.port.options.get("local_ip", "")) if namespace else None
+        size = frame.payload.size_bytes if isinstance(frame.payload, IpPacket) else 28
+        return bool(link and link.mtu and size + TUNNEL_OVERHEAD_BYTES.get(port.port.type, 0) > link.mtu)
+
+    def _to_kernel(self, port: SwitchPort, frame: Frame, parent: int) -> None:
+        """By an internal port into its namespace, by another one through the kernel's interface."""
+        frame = replace(frame, tunnel_id=0)
+        kernel = self.world.topology.kernel_port_of(port)
+        index = self.hop(
+            parent,
+            port.host,
+            port.bridge.name,
+            f"sent to {port.port.name}",
+            packet=str(frame),
+            interface=port.port.name,
+        )
+        if kernel is None:
+            if port.port.port_id and port.port.type != "internal":
+                self.instance_arrivals.append((port, frame, index))
+            else:
+                self.end(index, Verdict.NOT_CAPTURED, "its interface is in no namespace that was captured")
+        elif port.port.type == "internal":
+            if kernel.link.is_up:
+                self.arrivals.append((kernel, frame, index))
+            else:
+                self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+        elif not kernel.link.is_up:
+            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+        else:
+            self.cross(kernel, frame, index)
+
+    def way_to(self, index: int) -> tuple[Hop, ...]:
+        """The hops that led to one, first to last."""
+        found: list[Hop] = []
+        while index >= 0 and len(found) <= 2 * DEPTH_LIMIT + HOP_LIMIT:
+            found.append(self.hops[index])
+            index = self.hops[index].parent
+        return tuple(reversed(found))
+
+    def path(self, index: int, verdict: Verdict, because: str, mend: str = "") -> Path:
+        """The walk as a value, told along the copy that ends at a hop."""
+        way = self.way_to(index)
+        others = tuple(hop for i, hop in enumerate(self.hops) if hop.end and i != index and hop not in way)
+        return Path(
+            title=self.title, way=way, verdict=verdict, because=because, mend=mend, others=others,
+            learned=tuple(dict.fromkeys(self.learned)),
+        )  # fmt: skip
+
+
+def filters_bridges(namespace: Namespace, *, is_ipv6: bool) -> bool:
+    """Whether frames on Linux bridges pass iptables (`bridge-nf-call-iptables`); so where nothing tells."""
+    name = "net.bridge.bridge-nf-call-ip6tables" if is_ipv6 else "net.bridge.bridge-nf-call-iptables"
+    return not namespace.sysctls or namespace.sysctls.get(name, "0") == "1"
+
+
+def plain(packet: IpPacket) -> IpPacket:
+    """A packet as it is on the wire: what one kernel knew of it stays behind."""
+    fresh = IpPacket(source="", destination="")
+    return replace(
+        packet, mark=0, source_mac="", in_interface="", out_interface="", physdev_in="", physdev_out="",
+        tracked=fresh.tracked,
+    )  # fmt: skip
+
+
+def _rule_mend(passage: Passage) -> str:
+    packet = passage.packet
+    if packet.physdev_in or packet.physdev_out:
+        return group_rule(packet)
+    return f"a rule before it that accepts {packet}"

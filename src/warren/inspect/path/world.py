@@ -1,0 +1,67 @@
+"""What a trace changes while it goes on: connections, learned addresses and flows, neighbours. Nothing is global."""
+
+from dataclasses import dataclass, field
+
+from warren.inspect.filter.conntrack import Tracker
+from warren.inspect.filter.hooks import Netfilter
+from warren.inspect.filter.model import RuleSet
+from warren.inspect.filter.read import read_rules, read_sets
+from warren.inspect.path.switch import Switch
+from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
+from warren.inspect.snapshot.model import Estate, Host, Namespace
+from warren.inspect.snapshot.text import Page
+
+_USABLE_STATES = frozenset({"REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT", "NOARP", ""})
+
+
+@dataclass(kw_only=True)
+class World:
+    """An estate and its state during one trace."""
+
+    estate: Estate
+    topology: Topology
+    netfilters: dict[tuple[str, str, bool], Netfilter] = field(default_factory=dict)
+    switches: dict[tuple[str, str], Switch] = field(default_factory=dict)
+    datapath_trackers: dict[str, Tracker] = field(default_factory=dict)
+    neighbours: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+    """(host, namespace, device, address) -> MAC address, learned in this trace."""
+    instance_neighbours: dict[str, dict[str, str]] = field(default_factory=dict)
+    """MAC address of an instance whose inside was not captured -> address -> MAC address."""
+    bridge_addresses: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """(host, Linux bridge, MAC address) -> port."""
+
+    def netfilter(self, host: Host, namespace: Namespace, *, is_ipv6: bool) -> Netfilter:
+        """The packet filter of a namespace, read when it is first needed."""
+        key = (host.name, namespace.name, is_ipv6)
+        if key not in self.netfilters:
+            text = namespace.ip6tables if is_ipv6 else namespace.iptables
+            rules = read_rules(Page(file=text.file, text=text.text)) if text else RuleSet()
+            sets = read_sets(Page(file=namespace.sets.file, text=namespace.sets.text)) if namespace.sets else {}
+            self.netfilters[key] = Netfilter(rules=rules, sets=sets)
+        return self.netfilters[key]
+
+    def switch(self, port: SwitchPort) -> Switch:
+        """The bridge of a port, with its flows read when first needed."""
+        key = (port.host.name, port.bridge.name)
+        if key not in self.switches:
+            tracker = self.datapath_trackers.setdefault(port.host.name, Tracker())
+            self.switches[key] = Switch(bridge=port.bridge, tracker=tracker)
+        return self.switches[key]
+
+    def neighbour(self, kernel: KernelPort, ip: str) -> str:
+        """The MAC address that a namespace already knows for an address; empty where it must ask."""
+        found = self.neighbours.get((kernel.host.name, kernel.namespace.name, kernel.link.name, ip))
+        if found:
+            return found
+        for entry in kernel.namespace.neighbours:
+            if (entry.ip, entry.device) == (ip, kernel.link.name) and entry.mac and entry.state in _USABLE_STATES:
+                return entry.mac
+        return ""
+
+    def meet(self, kernel: KernelPort, ip: str, mac: str) -> None:
+        """Remember who has an address."""
+        self.neighbours[kernel.host.name, kernel.namespace.name, kernel.link.name, ip] = mac
+
+
+def world_of(estate: Estate) -> World:
+    return World(estate=estate, topology=Topology(estate=estate))
