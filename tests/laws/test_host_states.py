@@ -246,7 +246,7 @@ STARTED = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(sorted(STEPS)), min_size=20, max_size=80))
 def test_deltas_to_touched_hosts_add_up_to_a_fresh_state(seed: int, names: list[str]) -> None:
     _live(World(seed), names)

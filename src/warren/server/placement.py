@@ -44,7 +44,8 @@ def place_router(now: Snapshot, context: Context, router_id: str) -> Change:
     if not ports:
         host = HostName("")
     if host == router.host:
-        return Change.put(*_moved_ports(now, context, ports, host))
+        settled = router if host else model.revised(router, context.at, status=_hostless(ports))
+        return Change.put(settled, *_moved_ports(now, context, ports, host))
     moved = model.revised(
         router,
         context.at,
@@ -62,6 +63,7 @@ def place_router(now: Snapshot, context: Context, router_id: str) -> Change:
 
 
 def _hostless(ports: list[model.Port]) -> str:
+    """A router with nothing to do needs no host; one that waits for a host does not work."""
     return model.DOWN if ports else model.ACTIVE
 
 

@@ -128,6 +128,7 @@ EXTENSIONS: Final = {
     "ext-gw-mode": "SNAT of a router's gateway on or off",
     "external-net": "External networks",
     "extraroute": "Routes of routers",
+    "extraroute-atomic": "Routes of routers, added and removed one by one",
     "net-mtu": "MTU of networks",
     "net-mtu-writable": "MTU of networks, set by clients",
     "pagination": "Paging of lists",

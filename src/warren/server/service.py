@@ -16,6 +16,7 @@ from warren.core.ids import HostName
 from warren.server import model, policy, query
 from warren.server.attributes.agent import agent_row
 from warren.server.attributes.attribute import on_create, on_update, shown
+from warren.server.attributes.router import ROUTER
 from warren.server.config import Config
 from warren.server.context import Context
 from warren.server.identity import tokens
@@ -197,6 +198,20 @@ class Service:
             "subnet_id": subnet_ids[0] if subnet_ids else None,
             "subnet_ids": subnet_ids,
         }
+
+    def router_routes(self, caller: Caller, router_id: str, body: Any, *, is_added: bool) -> dict[str, Any]:
+        """`add_extraroutes` and `remove_extraroutes`.
+
+        Raises:
+            Refused: the first reason not to.
+        """
+        context = self.context(caller)
+        visible(self.store.current(), model.Router, router_id, context)
+        policy.require_writer(caller, "update_router")
+        routes = on_update({"routes": ROUTER["routes"]}, body, caller).get("routes", ())
+        ask = routers.add_routes if is_added else routers.remove_routes
+        after = self.store.commit(lambda now: ask(now, context, router_id, routes))
+        return shown(ROUTER, after, after.of(model.Router, router_id), caller, frozenset())
 
     # Agents
 

@@ -81,16 +81,16 @@ class Client:
         self.project_id = str(msgspec.json.decode(answer.data)["token"]["project"]["id"])
 
     def call(self, method: str, path: str, body: Any = None) -> Answer:
-        """Any request below `/v2.0`."""
+        """Any request below `/v2.0`; a body that is text is sent as it is."""
         answer = self._http.request(
             method,
             f"{self.url}/v2.0/{path}",
-            body=None if body is None else msgspec.json.encode(body),
+            body=body.encode() if isinstance(body, str) else None if body is None else msgspec.json.encode(body),
             headers={"X-Auth-Token": self.token},
         )
         return Answer(answer.status, msgspec.json.decode(answer.data) if answer.data else None)
 
-    def create(self, name: str, path: str = "", **attributes: Any) -> dict[str, Any]:
+    def create(self, name: str, path: str = "", /, **attributes: Any) -> dict[str, Any]:
         """Make one resource; a colon in an attribute's name is written as two underscores."""
         wanted = {key.replace("__", ":"): value for key, value in attributes.items()}
         answer = self.call("POST", path or f"{name}s", {name: wanted})

@@ -91,6 +91,17 @@ def router_interface(*, is_added: bool) -> Handler:
     return changed
 
 
+def router_routes(*, is_added: bool) -> Handler:
+    """`PUT /v2.0/routers/<id>/add_extraroutes` or `…/remove_extraroutes`."""
+
+    def changed(call: Call) -> Response:
+        caller = call.identity().caller
+        body = call.wrapped("router")
+        return json({"router": call.service.router_routes(caller, call.path["id"], body, is_added=is_added)})
+
+    return changed
+
+
 def extensions(call: Call) -> Response:
     """`GET /v2.0/extensions`."""
     call.identity()
@@ -192,6 +203,8 @@ def paths() -> dict[str, Methods]:
         "/v2.0/quotas/{id}/{details:str}": {"GET": quota},
         "/v2.0/routers/{id}/add_router_interface": {"PUT": router_interface(is_added=True)},
         "/v2.0/routers/{id}/remove_router_interface": {"PUT": router_interface(is_added=False)},
+        "/v2.0/routers/{id}/add_extraroutes": {"PUT": router_routes(is_added=True)},
+        "/v2.0/routers/{id}/remove_extraroutes": {"PUT": router_routes(is_added=False)},
         "/v2.0/routers/{id}/l3-agents": {"GET": hosting("router")},
         "/v2.0/networks/{id}/dhcp-agents": {"GET": hosting("network")},
         "/v2.0/agents/{id}/l3-routers": {"GET": hosted("router")},

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from warren.core.errors import Conflict, Invalid, NotFound
 from warren.core.ids import PortId, RouterId
-from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, FixedIp
+from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, FixedIp, Route
 from warren.server import ipam, model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id, new_mac
@@ -61,6 +61,23 @@ def update(now: Snapshot, context: Context, router_id: str, asked: Asked) -> Cha
     if "routes" in asked:
         _check_routes(after, after.of(model.Router, router.id))
     return _placed(now, context, router.id, change)
+
+
+def add_routes(now: Snapshot, context: Context, router_id: str, routes: tuple[Route, ...]) -> Change:
+    """Add to a router's routes; those it has are no error.
+
+    Raises:
+        Invalid: a route leads nowhere.
+    """
+    router = owned(now, model.Router, router_id, context)
+    new = tuple(route for route in routes if route not in router.routes)
+    return update(now, context, router_id, {"routes": router.routes + new})
+
+
+def remove_routes(now: Snapshot, context: Context, router_id: str, routes: tuple[Route, ...]) -> Change:
+    """Take from a router's routes; those it has not are no error."""
+    router = owned(now, model.Router, router_id, context)
+    return update(now, context, router_id, {"routes": tuple(route for route in router.routes if route not in routes)})
 
 
 def delete(now: Snapshot, context: Context, router_id: str) -> Change:

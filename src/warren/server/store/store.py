@@ -61,7 +61,7 @@ class Store:
         self.snapshot = Snapshot()
         try:
             METADATA.create_all(self.engine)
-            with self.engine.begin() as connection:
+            with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
                 self.epoch = _epoch(connection)
                 self.snapshot = _everything(connection)
         except (DatabaseError, msgspec.MsgspecError) as error:
@@ -75,7 +75,7 @@ class Store:
         with self.engine.connect() as connection:
             newest = connection.execute(_NEWEST).scalar() or 0
         if newest > self.snapshot.revision:
-            with self._lock, self.engine.connect() as connection:
+            with self._lock, self.engine.connect().execution_options(begin="DEFERRED") as connection:
                 self._catch_up(connection)
         return self.snapshot
 
@@ -90,7 +90,7 @@ class Store:
             Conflict: a value that must be unique is held by another (409).
         """
         with self._lock:
-            with self.engine.connect().execution_options(write=True) as connection, connection.begin():
+            with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
                 self._catch_up(connection)
                 before = self.snapshot
                 change = _effective(before, rule(before))
@@ -109,7 +109,7 @@ class Store:
 
     def write_heartbeats(self, heartbeats: Mapping[str, float]) -> None:
         put = upsert(HEARTBEATS)
-        with self._lock, self.engine.connect().execution_options(write=True) as connection, connection.begin():
+        with self._lock, self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             connection.execute(
                 put.on_conflict_do_update(index_elements=["host"], set_={"at": put.excluded.at}),
                 [{"host": host, "at": at} for host, at in heartbeats.items()],
@@ -118,7 +118,7 @@ class Store:
     def prune(self) -> None:
         """Forget journal rows that no process needs any more."""
         oldest_kept = self.snapshot.revision - JOURNAL_REVISIONS
-        with self._lock, self.engine.connect().execution_options(write=True) as connection, connection.begin():
+        with self._lock, self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
             connection.execute(delete(JOURNAL).where(JOURNAL.c.revision <= oldest_kept))
 
     def close(self) -> None:
@@ -152,15 +152,16 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: object) -> None:
-        # pysqlite's own transactions begin too late (at the first write); ours begin where they are written.
+        # pysqlite's own transactions begin too late (at the first write); ours begin where the option `begin` says so,
+        # and a read without it is one query, in a transaction of its own.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        is_write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+        if mode := connection.get_execution_options().get("begin"):
+            connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
 

@@ -1,0 +1,590 @@
+"""The API as a client sees it, on a real server."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import urllib3
+
+from warren.sync.messages import ObjectStatus
+from warren.testing.api_server import Agent, ApiServer, Client, api_server
+
+WIRED = ObjectStatus(status="wired")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def admin(server: ApiServer) -> Iterator[Client]:
+    client = server.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def alice(server: ApiServer) -> Iterator[Client]:
+    client = server.client("alice", "red")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def bob(server: ApiServer) -> Iterator[Client]:
+    client = server.client("bob", "blue")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def network_host(server: ApiServer) -> Iterator[Agent]:
+    agent = server.agent("network", 1, ("network",))
+    assert agent.report() == 204
+    yield agent
+    agent.close()
+
+
+@pytest.fixture(scope="module")
+def compute(server: ApiServer) -> Iterator[Agent]:
+    agent = server.agent("compute1", 2)
+    assert agent.report() == 204
+    yield agent
+    agent.close()
+
+
+@pytest.fixture(scope="module")
+def external(admin: Client) -> dict[str, Any]:
+    flat = {"provider__network_type": "flat", "provider__physical_network": "public"}
+    network = admin.create("network", name="public", router__external=True, **flat)
+    admin.create("subnet", network_id=network["id"], ip_version=4, cidr="203.0.113.0/24", enable_dhcp=False)
+    return network
+
+
+def with_subnet(client: Client, cidr: str = "10.0.0.0/24", **attributes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    network = client.create("network", **attributes)
+    return network, client.create("subnet", network_id=network["id"], ip_version=4, cidr=cidr)
+
+
+# Who may ask
+
+
+def test_no_request_is_answered_without_a_valid_token(server: ApiServer, alice: Client) -> None:
+    http = urllib3.PoolManager(retries=False)
+    paths = ["v2.0/ports", "v2.0/networks/x", "v2.0/extensions", "v2.0/agents", "v3/projects", "v3/auth/projects"]
+    body, _, signature = alice.token.partition(".")
+    forged = [None, "x", alice.token[:-1], f"{body}.{'0' * len(signature)}", f".{signature}", "é.ü"]
+    for path in paths:
+        for token in forged:
+            headers = {"X-Auth-Token": token.encode().decode("latin-1")} if token else {}
+            assert http.request("GET", f"{server.url}/{path}", headers=headers).status == 401, (path, token)
+    http.clear()
+
+
+def test_a_wrong_password_user_or_project_is_told_apart_by_nothing(server: ApiServer) -> None:
+    http = urllib3.PoolManager(retries=False)
+    answers = set()
+    for user, password, project in [
+        ("alice", "wrong", "red"),
+        ("nobody", "secret", "red"),
+        ("alice", "secret", "blue"),
+        ("alice", "secret", "nothing"),
+    ]:
+        who = {"name": user, "domain": {"name": "Default"}, "password": password}
+        auth = {
+            "identity": {"methods": ["password"], "password": {"user": who}},
+            "scope": {"project": {"name": project, "domain": {"id": "default"}}},
+        }
+        answer = http.request("POST", f"{server.url}/v3/auth/tokens", body=msgspec.json.encode({"auth": auth}))
+        answers.add((answer.status, answer.data))
+    assert len(answers) == 1
+    assert answers.pop()[0] == 401
+    http.clear()
+
+
+def test_tenants_see_their_own_and_what_is_shared_and_of_the_rest_nothing(
+    admin: Client, alice: Client, bob: Client, external: dict[str, Any]
+) -> None:
+    network, subnet = with_subnet(alice, name="private")
+    shared, shared_subnet = with_subnet(admin, name="for all", shared=True)
+    port = alice.create("port", network_id=network["id"])
+    assert {shared["id"], external["id"]} <= {one["id"] for one in bob.list("networks")}
+    assert shared_subnet["id"] in {one["id"] for one in bob.list("subnets")}
+    for path, resource in (("networks", network), ("subnets", subnet), ("ports", port)):
+        assert resource["id"] not in {one["id"] for one in bob.list(path)}
+        assert resource["id"] in {one["id"] for one in admin.list(path)}
+        for method, body in (("GET", None), ("DELETE", None), ("PUT", {path[:-1]: {"name": "x"}})):
+            assert bob.call(method, f"{path}/{resource['id']}", body).status == 404
+    assert bob.call("POST", "ports", {"port": {"network_id": network["id"]}}).status == 404
+    assert bob.create("port", network_id=shared["id"])["fixed_ips"]
+    assert bob.call("PUT", f"networks/{shared['id']}", {"network": {"name": "mine"}}).status == 403
+
+
+def test_what_is_for_administrators_is_neither_set_nor_seen_by_tenants(alice: Client) -> None:
+    network, _ = with_subnet(alice)
+    assert not [name for name in network if name.startswith("provider:")]
+    port = alice.create("port", network_id=network["id"])
+    assert not [name for name in port if name.startswith("binding:") and name != "binding:vnic_type"]
+    assert alice.call("GET", "ports?binding:host_id=compute1").status == 400
+    assert alice.call("POST", "networks", {"network": {"shared": True}}).status == 403
+    body = {"port": {"network_id": network["id"], "binding:host_id": "compute1"}}
+    assert alice.call("POST", "ports", body).status == 403
+    assert alice.call("POST", "networks", {"network": {"project_id": "another"}}).status == 403
+    assert alice.list("agents") == []
+
+
+def test_a_reader_reads_and_changes_nothing(server: ApiServer, alice: Client) -> None:
+    carol = server.client("carol", "red")
+    network = alice.create("network")
+    assert network["id"] in {one["id"] for one in carol.list("networks")}
+    assert carol.call("POST", "networks", {"network": {}}).status == 403
+    assert carol.call("DELETE", f"networks/{network['id']}").status == 403
+    carol.close()
+
+
+# Requests that cannot be
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "error"),
+    [
+        ("networks", "not json", 400, "HTTPBadRequest"),
+        ("networks", {}, 400, "HTTPBadRequest"),
+        ("networks", {"network": []}, 400, "HTTPBadRequest"),
+        ("networks", {"network": {"colour": "red"}}, 400, "HTTPBadRequest"),
+        ("networks", {"network": {"status": "ACTIVE"}}, 400, "HTTPBadRequest"),
+        ("networks", {"network": {"name": 7}}, 400, "HTTPBadRequest"),
+        ("networks", {"network": {"name": "x" * 256}}, 400, "HTTPBadRequest"),
+        ("networks", {"network": {"mtu": 1500}}, 400, "InvalidInput"),
+        ("networks", {"network": {"provider:network_type": "geneve"}}, 400, "HTTPBadRequest"),
+        ("networks", {"network": {"provider:network_type": "flat"}}, 400, "InvalidInput"),
+        (
+            "networks",
+            {"network": {"provider:network_type": "flat", "provider:physical_network": "nowhere"}},
+            400,
+            "InvalidInput",
+        ),
+        ("networks", {"network": {"provider:segmentation_id": 5}}, 400, "InvalidInput"),
+        (
+            "networks",
+            {"network": {"provider:network_type": "vxlan", "provider:segmentation_id": 2**24}},
+            400,
+            "InvalidInput",
+        ),
+        ("ports", {"port": {}}, 400, "HTTPBadRequest"),
+        ("ports", {"port": {"network_id": "00000000-0000-0000-0000-000000000000"}}, 404, "NetworkNotFound"),
+        ("subnets", {"subnet": {"network_id": "x", "ip_version": 4, "cidr": "10.0.0.0/24"}}, 400, "HTTPBadRequest"),
+        ("routers", {"router": {"distributed": True}}, 400, "HTTPBadRequest"),
+        ("security-groups", {"security_group": {"name": "default"}}, 409, "SecurityGroupDefaultAlreadyExists"),
+        ("agents", {"agent": {}}, 404, "HTTPNotFound"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_in_the_apis_own_form(
+    admin: Client, path: str, body: Any, status: int, error: str
+) -> None:
+    answer = admin.call("POST", path, body)
+    assert (answer.status, answer.error) == (status, error)
+    assert set(answer.body["NeutronError"]) == {"type", "message", "detail"}
+
+
+@pytest.mark.parametrize(
+    ("subnet", "error"),
+    [
+        ({"cidr": "10.0.0.0/33"}, "HTTPBadRequest"),
+        ({"cidr": "fd00::/64", "ip_version": 6}, "HTTPBadRequest"),
+        ({"cidr": "224.0.0.0/24"}, "InvalidInput"),
+        ({"gateway_ip": "10.0.1.1"}, "InvalidInput"),
+        ({"gateway_ip": "10.0.0.255"}, "InvalidInput"),
+        ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.2"}]}, "HTTPBadRequest"),
+        ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.1.2"}]}, "OutOfBoundsAllocationPool"),
+        ({"allocation_pools": [{"start": "10.0.0.1", "end": "10.0.0.9"}]}, "GatewayConflictWithAllocationPools"),
+        ({"dns_nameservers": ["9.9.9.9", "9.9.9.9"]}, "HTTPBadRequest"),
+        ({"host_routes": [{"destination": "10.0.0.0/8"}]}, "HTTPBadRequest"),
+    ],
+)
+def test_a_subnet_that_contradicts_itself_is_refused(admin: Client, subnet: dict[str, Any], error: str) -> None:
+    network = admin.create("network")
+    body = {"network_id": network["id"], "ip_version": 4, "cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.1", **subnet}
+    assert admin.call("POST", "subnets", {"subnet": body}).error == error
+    assert admin.list(f"ports?network_id={network['id']}") == []
+
+
+# Networks, subnets, ports
+
+
+def test_networks_get_segmentation_ids_of_their_own_and_the_mtu_that_fits_the_tunnel(admin: Client) -> None:
+    vxlan = [admin.create("network") for _ in range(3)]
+    gre = admin.create("network", provider__network_type="gre")
+    assert len({network["provider:segmentation_id"] for network in vxlan}) == 3
+    assert {network["mtu"] for network in vxlan} == {1450}
+    assert (gre["provider:network_type"], gre["mtu"]) == ("gre", 1458)
+    taken = vxlan[0]["provider:segmentation_id"]
+    body = {"network": {"provider:network_type": "vxlan", "provider:segmentation_id": taken}}
+    assert admin.call("POST", "networks", body).error == "TunnelIdInUse"
+
+
+def test_a_null_gateway_and_one_left_out_are_different_wishes(admin: Client) -> None:
+    network = admin.create("network")["id"]
+    plain = admin.create("subnet", network_id=network, ip_version=4, cidr="10.1.0.0/24")
+    without = admin.create("subnet", network_id=network, ip_version=4, cidr="10.2.0.0/24", gateway_ip=None)
+    assert (plain["gateway_ip"], without["gateway_ip"]) == ("10.1.0.1", None)
+    assert plain["allocation_pools"] == [{"start": "10.1.0.2", "end": "10.1.0.254"}]
+    assert without["allocation_pools"] == [{"start": "10.2.0.1", "end": "10.2.0.254"}]
+
+
+def test_a_dhcp_subnet_brings_a_dhcp_port_and_takes_it_away(admin: Client) -> None:
+    network, subnet = with_subnet(admin)
+    (port,) = admin.list(f"ports?network_id={network['id']}")
+    assert (port["device_owner"], port["fixed_ips"][0]["ip_address"]) == ("network:dhcp", "10.0.0.2")
+    assert admin.call("DELETE", f"ports/{port['id']}").error == "ServicePortInUse"
+    assert admin.call("PUT", f"subnets/{subnet['id']}", {"subnet": {"enable_dhcp": False}}).status == 200
+    assert admin.list(f"ports?network_id={network['id']}") == []
+    assert admin.call("PUT", f"subnets/{subnet['id']}", {"subnet": {"enable_dhcp": True}}).status == 200
+    assert admin.call("DELETE", f"networks/{network['id']}").status == 204
+    assert admin.list(f"ports?network_id={network['id']}") == []
+    assert admin.call("GET", f"subnets/{subnet['id']}").error == "SubnetNotFound"
+
+
+def test_a_network_in_use_is_not_deleted_nor_is_its_subnet(admin: Client) -> None:
+    network, subnet = with_subnet(admin)
+    port = admin.create("port", network_id=network["id"])
+    assert admin.call("DELETE", f"networks/{network['id']}").error == "NetworkInUse"
+    assert admin.call("DELETE", f"subnets/{subnet['id']}").error == "SubnetInUse"
+    assert admin.call("DELETE", f"ports/{port['id']}").status == 204
+    assert admin.call("DELETE", f"subnets/{subnet['id']}").status == 204
+
+
+def test_addresses_and_macs_are_given_once_and_given_back(admin: Client) -> None:
+    network, subnet = with_subnet(admin, "10.3.0.0/29")
+    wanted = {"fixed_ips": [{"subnet_id": subnet["id"], "ip_address": "10.3.0.5"}], "mac_address": "FA:16:3E:00:00:05"}
+    first = admin.create("port", network_id=network["id"], **wanted)
+    assert first["mac_address"] == "fa:16:3e:00:00:05"
+    body = {"network_id": network["id"], **wanted}
+    assert admin.call("POST", "ports", {"port": body}).error == "MacAddressInUse"
+    del body["mac_address"]
+    assert admin.call("POST", "ports", {"port": body}).error == "IpAddressAlreadyAllocated"
+    rest = [admin.create("port", network_id=network["id"]) for _ in range(3)]
+    assert admin.call("POST", "ports", {"port": {"network_id": network["id"]}}).error == "IpAddressGenerationFailure"
+    addresses = {port["fixed_ips"][0]["ip_address"] for port in (first, *rest)}
+    assert addresses == {"10.3.0.3", "10.3.0.4", "10.3.0.5", "10.3.0.6"}
+    admin.call("DELETE", f"ports/{rest[0]['id']}")
+    again = admin.create("port", network_id=network["id"])
+    assert again["fixed_ips"] == rest[0]["fixed_ips"]
+    for address, error in (("10.3.0.7", "InvalidIpForSubnet"), ("10.4.0.1", "InvalidIpForNetwork")):
+        body = {"network_id": network["id"], "fixed_ips": [{"ip_address": address}]}
+        assert admin.call("POST", "ports", {"port": body}).error == error
+
+
+def test_several_ports_at_once_are_made_all_or_none(admin: Client) -> None:
+    network, _ = with_subnet(admin, "10.3.0.0/29")
+    four, five = ([{"network_id": network["id"]}] * count for count in (4, 5))
+    assert admin.call("POST", "ports", {"ports": five}).status == 409
+    assert len(admin.list(f"ports?network_id={network['id']}")) == 1
+    answer = admin.call("POST", "ports", {"ports": four})
+    assert (answer.status, len(answer.body["ports"])) == (201, 4)
+
+
+def test_a_port_has_its_projects_default_group_unless_told_otherwise(alice: Client) -> None:
+    network, _ = with_subnet(alice)
+    (default,) = [group for group in alice.list("security-groups") if group["name"] == "default"]
+    assert sorted((rule["direction"], rule["ethertype"]) for rule in default["security_group_rules"]) == [
+        ("egress", "IPv4"),
+        ("egress", "IPv6"),
+        ("ingress", "IPv4"),
+        ("ingress", "IPv6"),
+    ]
+    assert alice.create("port", network_id=network["id"])["security_groups"] == [default["id"]]
+    assert alice.create("port", network_id=network["id"], security_groups=[])["security_groups"] == []
+    open_port = alice.create("port", network_id=network["id"], port_security_enabled=False)
+    assert open_port["security_groups"] == []
+    body = {"port": {"security_groups": [default["id"]]}}
+    answer = alice.call("PUT", f"ports/{open_port['id']}", body)
+    assert answer.error == "PortSecurityAndIPRequiredForSecurityGroups"
+    assert alice.call("DELETE", f"security-groups/{default['id']}").status == 409
+
+
+def test_a_rule_of_a_group_is_checked_and_not_had_twice(alice: Client) -> None:
+    group = alice.create("security_group", "security-groups", name="web")["id"]
+    rule = {"security_group_id": group, "direction": "ingress", "protocol": "tcp"}
+    made = alice.create("security_group_rule", "security-group-rules", **rule, port_range_min=80, port_range_max=81)
+    assert made["ethertype"] == "IPv4"
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"port_range_min": 80, "port_range_max": 81}, "SecurityGroupRuleExists"),
+        ({"port_range_min": 81, "port_range_max": 80}, "SecurityGroupInvalidPortRange"),
+        ({"port_range_min": 1, "port_range_max": 2, "protocol": "gre"}, "SecurityGroupInvalidProtocolForPort"),
+        ({"protocol": "icmp", "port_range_min": 256}, "SecurityGroupInvalidIcmpValue"),
+        ({"remote_ip_prefix": "fd00::/64"}, "SecurityGroupRuleParameterConflict"),
+        ({"remote_ip_prefix": "10.0.0.0/8", "remote_group_id": group}, "SecurityGroupMultipleRemoteEntites"),
+        ({"protocol": "nonsense"}, "HTTPBadRequest"),
+    ]
+    for change, error in changes:
+        body = {"security_group_rule": {**rule, **change}}
+        assert alice.call("POST", "security-group-rules", body).error == error, change
+    assert alice.call("DELETE", f"security-group-rules/{made['id']}").status == 204
+    assert alice.call("DELETE", f"security-groups/{group}").status == 204
+
+
+# Lists
+
+
+def test_lists_are_filtered_sorted_cut_and_paged(alice: Client) -> None:
+    group = alice.create("security_group", "security-groups", name="lists")["id"]
+    network, _ = with_subnet(alice)
+    here = f"ports?network_id={network['id']}&device_owner="
+    names = ["b", "a", "d", "c"]
+    ports = {name: alice.create("port", network_id=network["id"], name=name, device_id=f"vm-{name}") for name in names}
+    alice.call("PUT", f"ports/{ports['a']['id']}", {"port": {"security_groups": [group]}})
+    address = ports["c"]["fixed_ips"][0]["ip_address"]
+
+    def listed(query: str) -> list[str]:
+        return [port["name"] for port in alice.list(f"{here}&{query}")]
+
+    assert sorted(listed("name=a&name=d")) == ["a", "d"]
+    assert listed(f"fixed_ips=ip_address={address}") == ["c"]
+    assert listed(f"security_groups={group}") == ["a"]
+    assert listed("device_id=vm-b&name=a") == []
+    assert listed("sort_key=name&sort_dir=desc") == ["d", "c", "b", "a"]
+    assert alice.list(f"{here}&name=a&fields=name&fields=id") == [{"name": "a", "id": ports["a"]["id"]}]
+    assert alice.call("GET", "ports?colour=red").status == 400
+    assert alice.call("GET", "ports?sort_key=fixed_ips").status == 400
+    assert alice.call("GET", "ports?limit=many").status == 400
+    assert alice.call("GET", f"ports?limit=1&marker={network['id']}").status == 404
+
+
+def test_pages_follow_each_other_by_their_links(alice: Client) -> None:
+    network, _ = with_subnet(alice)
+    for name in "abcde":
+        alice.create("port", network_id=network["id"], name=name)
+    path = f"ports?network_id={network['id']}&device_owner=&sort_key=name&limit=2"
+    seen = []
+    while path:
+        body = alice.call("GET", path).body
+        seen.append("".join(port["name"] for port in body["ports"]))
+        links = {link["rel"]: link["href"] for link in body.get("ports_links", [])}
+        path = links["next"].partition("/v2.0/")[2] if "next" in links else ""
+    assert seen == ["ab", "cd", "e"]
+    before = alice.call("GET", links["previous"].partition("/v2.0/")[2]).body
+    assert [port["name"] for port in before["ports"]] == ["c", "d"]
+
+
+# Routers and floating IPs
+
+
+def test_a_router_joins_networks_and_floating_ips_stand_before_ports(
+    admin: Client, alice: Client, external: dict[str, Any], network_host: Agent
+) -> None:
+    network, subnet = with_subnet(alice)
+    gateway = {"network_id": external["id"]}
+    router = alice.create("router", external_gateway_info=gateway)["id"]
+    assert alice.call("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet["id"]}).status == 200
+    again = alice.call("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet["id"]})
+    assert again.error == "IpAddressAlreadyAllocated"
+    port = alice.create("port", network_id=network["id"])["id"]
+    floating = alice.create("floatingip", floating_network_id=external["id"], port_id=port)
+    assert floating["router_id"] == router
+    assert floating["status"] == "DOWN"
+    _, revision = state_of(network_host)
+    network_host.report({f"router/{router}": WIRED}, revision=revision, roles=("network",))
+    assert alice.call("GET", f"floatingips/{floating['id']}").body["floatingip"]["status"] == "ACTIVE"
+    assert alice.call("GET", f"routers/{router}").body["router"]["status"] == "ACTIVE"
+    taken = alice.call("POST", "floatingips", {"floatingip": {"floating_network_id": external["id"], "port_id": port}})
+    assert taken.error == "FloatingIPPortAlreadyAssociated"
+    for method, path, body, error in [
+        ("DELETE", f"routers/{router}", None, "RouterInUse"),
+        (
+            "PUT",
+            f"routers/{router}/remove_router_interface",
+            {"subnet_id": subnet["id"]},
+            "RouterInterfaceInUseByFloatingIP",
+        ),
+        (
+            "PUT",
+            f"routers/{router}",
+            {"router": {"external_gateway_info": None}},
+            "RouterExternalGatewayInUseByFloatingIp",
+        ),
+    ]:
+        assert alice.call(method, path, body).error == error
+    assert alice.call("DELETE", f"ports/{port}").status == 204
+    left = alice.call("GET", f"floatingips/{floating['id']}").body["floatingip"]
+    assert (left["port_id"], left["router_id"], left["status"]) == (None, None, "DOWN")
+    assert alice.call("DELETE", f"floatingips/{floating['id']}").status == 204
+    assert alice.call("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnet["id"]}).status == 200
+    assert alice.call("DELETE", f"routers/{router}").status == 204
+    assert admin.list(f"ports?device_id={router}") == []
+
+
+def test_a_router_takes_no_overlapping_subnet_and_no_route_to_nowhere(alice: Client) -> None:
+    router = alice.create("router")["id"]
+    subnets = [with_subnet(alice, cidr)[1]["id"] for cidr in ("10.0.0.0/24", "10.0.0.0/16")]
+    add = f"routers/{router}/add_router_interface"
+    assert alice.call("PUT", add, {"subnet_id": subnets[0]}).status == 200
+    assert alice.call("PUT", add, {"subnet_id": subnets[1]}).error == "BadRequest"
+    assert alice.call("PUT", add, {}).error == "BadRequest"
+    for nexthop, status in (("10.0.0.9", 200), ("10.9.0.9", 400), ("10.0.0.1", 400)):
+        body = {"router": {"routes": [{"destination": "172.16.0.0/12", "nexthop": nexthop}]}}
+        assert alice.call("PUT", f"routers/{router}", body).status == status
+    answer = alice.call("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnets[0]})
+    assert answer.error == "RouterInterfaceInUseByRoute"
+
+
+def test_routes_are_added_and_removed_one_by_one(alice: Client) -> None:
+    router = alice.create("router")["id"]
+    alice.call("PUT", f"routers/{router}/add_router_interface", {"subnet_id": with_subnet(alice)[1]["id"]})
+    one, two = ({"destination": f"172.{number}.0.0/16", "nexthop": "10.0.0.9"} for number in (16, 17))
+    for action, routes, left in [
+        ("add", [one], [one]),
+        ("add", [one, two], [one, two]),
+        ("remove", [one], [two]),
+    ]:
+        answer = alice.call("PUT", f"routers/{router}/{action}_extraroutes", {"router": {"routes": routes}})
+        assert answer.status == 200
+        assert answer.body["router"]["routes"] == left
+
+
+# Agents, binding and status
+
+
+def state_of(agent: Agent) -> tuple[dict[str, Any], int]:
+    """The snapshot that the agent is sent: objects and revision."""
+    stream = agent.stream()
+    message = msgspec.json.decode(stream.readline())
+    stream.close()
+    return message["objects"], message["revision"]
+
+
+def test_a_port_is_active_when_its_host_read_the_wiring_back_and_not_before(
+    admin: Client, compute: Agent, network_host: Agent
+) -> None:
+    network, _ = with_subnet(admin)
+    port = admin.create("port", network_id=network["id"], binding__host_id="compute1")
+    assert (port["status"], port["binding:vif_type"]) == ("DOWN", "ovs")
+    assert port["binding:vif_details"]["ovs_hybrid_plug"] is True
+    key = f"port/{port['id']}"
+
+    def status() -> str:
+        return str(admin.call("GET", f"ports/{port['id']}").body["port"]["status"])
+
+    network_host.report({key: WIRED}, roles=("network",))
+    assert status() == "DOWN", "another host's word counts for nothing"
+    for said, expected in (("wired", "ACTIVE"), ("absent", "DOWN"), ("error", "ERROR"), ("wired", "ACTIVE")):
+        compute.report({key: ObjectStatus(status=said, reason="no such bridge" if said == "error" else "")})
+        assert status() == expected
+    compute.report({}, complete=True)
+    assert status() == "DOWN", "what a complete report leaves out is not there"
+
+
+def test_the_reason_of_an_error_is_in_the_ports_and_the_agents_status(admin: Client, compute: Agent) -> None:
+    network, _ = with_subnet(admin)
+    port = admin.create("port", network_id=network["id"], binding__host_id="compute1")["id"]
+    compute.report({f"port/{port}": ObjectStatus(status="error", reason="br-int is gone")}, errors=("br-int is gone",))
+    assert admin.call("GET", f"ports/{port}").body["port"]["binding:vif_details"]["reason"] == "br-int is gone"
+    (row,) = admin.list("agents?host=compute1")
+    assert row["configurations"]["errors"] == ["br-int is gone"]
+    assert row["configurations"]["objects_in_error"] == {f"port/{port}": "br-int is gone"}
+
+
+def test_a_host_that_cannot_filter_is_never_given_a_secured_port(server: ApiServer, admin: Client) -> None:
+    agent = server.agent("direct1", 9)
+    agent.report(plug="ovs")
+    network, _ = with_subnet(admin)
+    refused = admin.create("port", network_id=network["id"], binding__host_id="direct1")
+    assert refused["binding:vif_type"] == "binding_failed"
+    assert "cannot filter" in refused["binding:vif_details"]["reason"]
+    opened = admin.create("port", network_id=network["id"], binding__host_id="direct1", port_security_enabled=False)
+    assert opened["binding:vif_details"]["ovs_hybrid_plug"] is False
+    assert [key for key in state_of(agent)[0] if key.startswith("port/")] == [f"port/{opened['id']}"]
+    for is_secured, vif_type in ((True, "binding_failed"), (False, "ovs")):
+        body = {"port": {"port_security_enabled": is_secured, "security_groups": []}}
+        changed = admin.call("PUT", f"ports/{opened['id']}", body).body["port"]
+        assert changed["binding:vif_type"] == vif_type
+    agent.close()
+
+
+def test_a_port_on_a_host_without_an_agent_is_bound_when_the_agent_appears(server: ApiServer, admin: Client) -> None:
+    network, _ = with_subnet(admin)
+    port = admin.create("port", network_id=network["id"], binding__host_id="late1")
+    assert port["binding:vif_type"] == "binding_failed"
+    assert "no agent" in port["binding:vif_details"]["reason"]
+    agent = server.agent("late1", 10)
+    agent.report()
+    assert admin.call("GET", f"ports/{port['id']}").body["port"]["binding:vif_type"] == "ovs"
+    agent.close()
+
+
+def test_an_agents_credential_is_good_for_its_own_host_only(server: ApiServer, compute: Agent, alice: Client) -> None:
+    http = urllib3.PoolManager(retries=False)
+    path = f"{server.url}/agent/v1/hosts/network"
+    report = msgspec.json.encode(compute.identity)
+    for headers, status in [
+        ({}, 401),
+        ({"X-Auth-Token": alice.token}, 401),
+        ({"Authorization": f"Bearer {alice.token}"}, 403),
+        (compute.headers, 403),
+    ]:
+        assert http.request("GET", f"{path}/state", headers=headers).status == status
+        assert http.request("POST", f"{path}/report", body=report, headers=headers).status == status
+    garbage = http.request("POST", f"{server.url}/agent/v1/hosts/compute1/report", body=b"{", headers=compute.headers)
+    assert garbage.status == 400
+    token = compute.headers["Authorization"].removeprefix("Bearer ")
+    assert http.request("GET", f"{server.url}/v2.0/ports", headers={"X-Auth-Token": token}).status == 401
+    http.clear()
+
+
+def test_a_stream_tells_changes_and_resumes_where_it_was_left(admin: Client, server: ApiServer) -> None:
+    agent = server.agent("stream1", 11)
+    agent.report()
+    stream = agent.stream()
+    snapshot = msgspec.json.decode(stream.readline())
+    assert snapshot["type"] == "snapshot"
+    network, _ = with_subnet(admin)
+    port = admin.create("port", network_id=network["id"], binding__host_id="stream1")["id"]
+    delta = msgspec.json.decode(stream.readline())
+    assert (delta["type"], delta["since"]) == ("delta", snapshot["revision"])
+    assert {f"port/{port}", f"network/{network['id']}"} <= set(delta["set"])
+    stream.close()
+    admin.call("DELETE", f"ports/{port}")
+    stream = agent.stream(delta["epoch"], delta["revision"])
+    resumed = msgspec.json.decode(stream.readline())
+    assert (resumed["type"], resumed["since"]) == ("delta", delta["revision"])
+    assert f"port/{port}" in resumed["delete"]
+    stream.close()
+    for epoch, revision in (("another", delta["revision"]), (delta["epoch"], 10**9), (delta["epoch"], -1)):
+        stream = agent.stream(epoch, revision)
+        assert msgspec.json.decode(stream.readline())["type"] == "snapshot"
+        stream.close()
+    agent.close()
+
+
+# Identity
+
+
+def test_a_token_says_who_one_is_and_where_the_services_are(server: ApiServer, alice: Client, admin: Client) -> None:
+    http = urllib3.PoolManager(retries=False)
+    headers = {"X-Auth-Token": alice.token, "X-Subject-Token": alice.token}
+    token = msgspec.json.decode(http.request("GET", f"{server.url}/v3/auth/tokens", headers=headers).data)["token"]
+    assert (token["user"]["name"], token["project"]["name"]) == ("alice", "red")
+    urls = {service["type"]: service["endpoints"][0]["url"] for service in token["catalog"]}
+    assert urls == {"network": server.url, "identity": f"{server.url}/v3"}
+    headers = {"X-Auth-Token": alice.token, "X-Subject-Token": admin.token}
+    assert http.request("GET", f"{server.url}/v3/auth/tokens", headers=headers).status == 403
+    projects = http.request("GET", f"{server.url}/v3/projects", headers={"X-Auth-Token": alice.token})
+    assert [one["name"] for one in msgspec.json.decode(projects.data)["projects"]] == ["red"]
+    http.clear()
+
+
+def test_a_server_stops_at_once_although_streams_are_open(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        agent = server.agent("compute1")
+        stream = agent.stream()
+        assert stream.readline()
+        start = time.monotonic()
+        server.stop()
+        assert time.monotonic() - start < 1.5
+        stream.close()
+        agent.close()

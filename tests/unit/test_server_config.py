@@ -1,0 +1,121 @@
+"""The server's configuration and command: bad input is said in one sentence, before anything was started."""
+
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from warren.core.errors import Unmet
+from warren.core.state import TunnelMode
+from warren.server.config import load, starting_text
+from warren.server.identity.secrets import check_password, hash_password, server_secret
+
+
+def run(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "warren", "server", *arguments]
+    return subprocess.run(command, input=said, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("listen = ", "is not TOML"),
+        ("colour = 1", "no key `colour`"),
+        ("listen = 9696", "`listen` is 9696, which is not a string"),
+        ('listen = "9696"', "must be IPV4-ADDRESS:PORT"),
+        ('listen = "127.0.0.1:70000"', "must be IPV4-ADDRESS:PORT"),
+        ("token_lifetime_s = 0", "must be more than 0"),
+        ("token_lifetime_s = true", "is not a int"),
+        ('[tunnel]\nmode = "magic"', "must be one of learning, l2pop"),
+        ('[tunnel]\nvxlan_ids = "1-99999999"', "within 1-16777215"),
+        ('[tunnel]\nvxlan_ids = "9-1"', "must be FIRST-LAST"),
+        ("[tunnel]\nageing_s = 0", "1 to 65535"),
+        ("[physical_networks]\npublic = 1", "`physical_networks.public` is 1, which is not a table"),
+        ("[users.a]", "hash-password"),
+        ('[users.a]\npassword_hash = "plain"', "hash-password"),
+        ('[users.a]\npassword_hash = "scrypt$"\nroles = { red = ["member"] }', "names the project 'red'"),
+        (
+            '[projects.red]\n[users.a]\npassword_hash = "scrypt$"\nroles = { red = "member" }',
+            "not a list of role names",
+        ),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text(text)
+    with pytest.raises(Unmet, match=r"cannot be used|not TOML") as refused:
+        load(path)
+    assert sentence in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
+def test_the_starting_configuration_can_be_loaded_and_its_password_is_the_admins(tmp_path: Path) -> None:
+    text, password = starting_text()
+    path = tmp_path / "server.toml"
+    path.write_text(text)
+    config = load(path)
+    (admin,) = config.directory.users
+    assert password not in text
+    assert check_password(password, admin.password_hash)
+    assert config.offer.deployment.tunnel_mode is TunnelMode.LEARNING
+    assert config.database == tmp_path / "warren.db"
+
+
+def test_init_writes_a_private_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "server.toml"
+    first = run("init", str(path))
+    assert first.returncode == 0
+    assert "password: " in first.stdout
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_text()
+    second = run("init", str(path))
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert path.read_text() == before
+
+
+def test_an_unreadable_configuration_and_a_busy_port_are_said_in_one_sentence(tmp_path: Path) -> None:
+    missing = run("--config", str(tmp_path / "none.toml"))
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        path = tmp_path / "server.toml"
+        path.write_text(f'listen = "127.0.0.1:{busy.getsockname()[1]}"')
+        refused = run("--config", str(path))
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "stop what listens there or change `listen`" in refused.stderr
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["server.toml"], "nothing was made before the refusal"
+
+
+def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    secret = server_secret(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert server_secret(path) == secret
+    path.write_text("short")
+    with pytest.raises(Unmet, match="fewer than 32"):
+        server_secret(path)
+
+
+def test_an_agents_token_is_the_same_each_time_and_differs_by_host(tmp_path: Path) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text("")
+    one, again, other = (
+        run("agent-token", host, "--config", str(path)).stdout for host in ("compute1", "compute1", "compute2")
+    )
+    assert one == again != other
+    assert run("--config", str(path), "agent-token", "compute1").stdout == one
+
+
+def test_a_password_is_known_by_its_hash_only() -> None:
+    printed = run("hash-password", said="open sesame\n").stdout.strip()
+    assert check_password("open sesame", printed)
+    assert not check_password("open sesam", printed)
+    assert hash_password("open sesame") != printed, "each hash has a salt of its own"
+    for broken in ("", "scrypt$x", "scrypt$16384$8$1$!!$!!", "md5$1$1$1$AA==$AA=="):
+        assert not check_password("open sesame", broken)
+    assert run("hash-password", said="\n").returncode == 2
