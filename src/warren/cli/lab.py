@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -13,12 +14,18 @@ from rich.table import Table
 
 from warren.core.errors import NotFound
 from warren.core.state import NetworkType, Plug, TunnelMode
-from warren.lab import control, host, status
+from warren.lab import control, host, machine, status
 from warren.lab.api import Client
-from warren.lab.directory import open_lab
+from warren.lab.directory import LabDirectory, open_lab
 from warren.lab.down import take_down
+from warren.lab.experiments import output, results
+from warren.lab.experiments.run import check_lab, chosen
+from warren.lab.experiments.run import run as run_experiments
 from warren.lab.instances import Kind, boot, load, load_all
 from warren.lab.plan import LabPlan, checked_name, plan_hosts
+from warren.lab.report import render
+from warren.lab.signals import ending_in_order, uninterrupted
+from warren.lab.terminal import Teller, sum_up
 from warren.lab.up import bring_up
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -31,84 +38,151 @@ def command() -> None:
 
 
 def _named(function: F) -> F:
-    return click.option("--name", default="default", show_default=True, help="Which lab, where several are up.")(
-        function
-    )
+    option = click.option("--name", default="default", show_default=True, help="Which lab, where several are up.")
+    return option(function)
 
 
-def _shaped(function: F) -> F:
+def _shaped(*, ageing_s: int) -> Callable[[F], F]:
     """The options that say what a lab is to be."""
-    for option in (
-        click.option(
-            "--ageing",
-            "ageing_s",
-            type=click.IntRange(1, 65535),
-            default=300,
-            show_default=True,
-            help="Seconds that a learned entry lives without being refreshed.",
-        ),
-        click.option(
-            "--plug",
-            type=click.Choice([p.value for p in Plug]),
-            default="hybrid",
-            show_default=True,
-            help="How an instance meets br-int.",
-        ),
-        click.option(
-            "--mode",
-            type=click.Choice([m.value for m in TunnelMode]),
-            default="learning",
-            show_default=True,
-            help="How br-tun knows where a MAC address is.",
-        ),
-        click.option(
-            "--tunnel",
-            type=click.Choice(["vxlan", "gre"]),
-            default="vxlan",
-            show_default=True,
-            help="How tenant frames travel between hosts.",
-        ),
+    learned = "Seconds that a learned entry lives without being refreshed; 300 is what real deployments have."
+    options = (
+        click.option("--hosts", type=int, help="Hosts in all  [default: two compute hosts beside the network hosts]"),
         click.option("--network-hosts", type=int, default=1, show_default=True, help="Hosts with the network role."),
-        click.option(
-            "--hosts", type=int, help="Hosts in all; two compute hosts beside the network hosts unless given."
-        ),
-    ):
-        function = option(function)
-    return _named(function)
+        click.option("--tunnel", type=click.Choice(["vxlan", "gre"]), default="vxlan", show_default=True,
+                     help="How tenant frames travel between hosts."),
+        click.option("--mode", type=_choice(TunnelMode), default="learning", show_default=True,
+                     help="How br-tun knows where a MAC address is."),
+        click.option("--plug", type=_choice(Plug), default="hybrid", show_default=True,
+                     help="How an instance meets br-int."),
+        click.option("--ageing", "ageing_s", type=click.IntRange(1, 65535), default=ageing_s, show_default=True,
+                     help=learned),
+    )  # fmt: skip
+
+    def shaped(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return _named(function)
+
+    return shaped
 
 
-def _plan(*, name: str, hosts: int | None, network_hosts: int, **shape: object) -> LabPlan:
+def _run_options(function: F) -> F:
+    """The options that say how the experiments are run."""
+    out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="out",
+                       show_default=True, help="Where results.json, report.html and the raw outputs go.")  # fmt: skip
+    return click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]…")(_kind_option(out(function)))
+
+
+def _kind_option(function: F) -> F:
+    return click.option("--instance", "kind", type=_choice(Kind), default="netns", show_default=True,
+                        help="Instances that are network namespaces, or real guests of QEMU.")(function)  # fmt: skip
+
+
+def _choice(values: type[TunnelMode] | type[Plug] | type[Kind]) -> click.Choice[str]:
+    return click.Choice([value.value for value in values])
+
+
+def _plan(*, name: str, hosts: int | None, network_hosts: int, **shape: str | int) -> LabPlan:
     return LabPlan(
         name=checked_name(name),
         hosts=plan_hosts(total=network_hosts + 2 if hosts is None else hosts, network_hosts=network_hosts),
         tunnel=NetworkType(shape["tunnel"]),
         mode=TunnelMode(shape["mode"]),
         plug=Plug(shape["plug"]),
-        ageing_s=int(str(shape["ageing_s"])),
+        ageing_s=int(shape["ageing_s"]),
     )
 
 
-@command.command()
-@_shaped
-def up(**shape: object) -> None:
-    """Start a lab."""
-    plan = _plan(**shape)  # type: ignore[arg-type]
+def _bring_up(plan: LabPlan) -> LabDirectory:
     started = time.monotonic()
     with _console.status("starting") as spinner:
-        lab = bring_up(plan, say=spinner.update)
-    _console.print(f"Lab [bold]{plan.name}[/] is up after {time.monotonic() - started:.1f} s: {plan.host_names()}.")
-    _console.print(f"  files     {lab.path}")
-    _console.print(f"  look      warren lab shell {plan.hosts[-1].name}   then: ovs-ofctl dump-flows br-tun")
+        lab = bring_up(plan, say=lambda doing: spinner.update(f"starting lab {plan.name}: {doing}"))
+    took_s = time.monotonic() - started
+    _console.print(f"Lab [bold]{plan.name}[/] is up after {took_s:.1f} s: {plan.host_names()}.")
+    return lab
+
+
+@command.command()
+@_shaped(ageing_s=300)
+def up(**shape: str | int) -> None:
+    """Start a lab."""
+    plan = _plan(**shape)  # type: ignore[arg-type]
+    with ending_in_order():
+        lab = _bring_up(plan)
+    option = "" if plan.name == "default" else f" --name {plan.name}"
+    for what, how in (
+        ("files", str(lab.path)),
+        ("API", f"OS_CLIENT_CONFIG_FILE={lab.clouds_yaml} openstack --os-cloud {control.CLOUD} network list"),
+        ("experiments", f"warren lab run{option}"),
+        ("look inside", f"warren lab shell{option} {plan.hosts[-1].name}"),
+        ("end", f"warren lab down{option}"),
+    ):
+        _console.print(f"  {what:<12}{how}", soft_wrap=True)
 
 
 @command.command()
 @_named
 def down(name: str) -> None:
     """Take a lab down, also one that crashed, and say what was removed."""
-    removed = take_down(name)
+    checked_name(name)
+    with uninterrupted():
+        removed = take_down(name)
     for sentence in removed.sentences():
-        _console.print(f"  {sentence}")
+        _console.print(f"  {sentence}", soft_wrap=True)
     _console.print(f"Lab '{name}' is down." if removed else f"There is no lab '{name}'; nothing was removed.")
+
+
+@command.command("run")
+@_named
+@_run_options
+def run_on_lab(name: str, kind: str, out: Path, experiments: tuple[str, ...]) -> None:
+    """Run experiments on a lab that is up: all six, or those named and the ones before them.
+
+    What an earlier run made is deleted first; what this one makes stays, to be looked at. The exit status is 0 only if
+    every claim holds.
+    """
+    numbers = chosen(experiments)
+    lab = open_lab(name)
+    with ending_in_order():
+        _experiment(lab, numbers, Kind(kind), out)
+
+
+@command.command("all")
+@_shaped(ageing_s=10)
+@_run_options
+def up_run_down(kind: str, out: Path, experiments: tuple[str, ...], **shape: str | int) -> None:
+    """Start a lab, run the experiments, take the lab down again.
+
+    The exit status is 0 only if every claim holds.
+    """
+    numbers, plan = chosen(experiments), _plan(**shape)  # type: ignore[arg-type]
+    machine.check(plan.plug)
+    check_lab(plan, Kind(kind))
+    output.prepare(out)
+    with ending_in_order():
+        lab = _bring_up(plan)
+        try:
+            _experiment(lab, numbers, Kind(kind), out)
+        finally:
+            with uninterrupted():
+                take_down(plan.name)
+            _console.print(f"Lab '{plan.name}' is down again.")
+
+
+def _experiment(lab: LabDirectory, numbers: tuple[int, ...], kind: Kind, out: Path) -> None:
+    """Run, write, sum up, and end with the status that says whether every claim holds."""
+    check_lab(lab.plan, kind)
+    output.prepare(out)
+    try:
+        done = run_experiments(lab, numbers, kind=kind, out=out, tell=Teller(_console))
+        results.write(done, out)
+        (out / "report.html").write_text(render(done))
+    finally:
+        output.hand_over(out)
+    sum_up(_console, done)
+    _console.print(f"  report   {out / 'report.html'}\n  results  {out / 'results.json'}", soft_wrap=True)
+    if not done.has_held:
+        sys.exit(1)
 
 
 @command.command("status")
@@ -180,14 +254,7 @@ def _become(name: str, where: str, words: list[str]) -> None:
 @click.argument("instance")
 @click.option("--host", "on_host", required=True, help="Which compute host.")
 @click.option("--network", required=True, help="Which network, by name or id.")
-@click.option(
-    "--instance",
-    "kind",
-    type=click.Choice([k.value for k in Kind]),
-    default="netns",
-    show_default=True,
-    help="A network namespace, or a real guest.",
-)
+@_kind_option
 def boot_instance(name: str, instance: str, on_host: str, network: str, kind: str) -> None:
     """Boot an instance: create its port, plug it, wait until it is ACTIVE, start it, wait for its lease."""
     lab = open_lab(name)

@@ -25,6 +25,7 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    project_id: str = ""
     mtu: int = 0
     network_type: str | None = msgspec.field(name="provider:network_type", default=None)
     segmentation_id: int | None = msgspec.field(name="provider:segmentation_id", default=None)
@@ -89,6 +90,13 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+
+
+class GroupRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule of a security group."""
+
+    id: str
+    protocol: str | None = None
 
 
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +252,9 @@ class Client:
     def groups(self, **filters: str) -> list[Group]:
         return self._list("security_group", filters, Group)
 
+    def rules(self, **filters: str) -> list[GroupRule]:
+        return self._list("security_group_rule", filters, GroupRule)
+
     def agents(self) -> list[Agent]:
         return self._list("agent", {}, Agent)
 
@@ -307,12 +318,6 @@ class Client:
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"The server at {url} does not answer: {error}") from error
-
-
-class GroupRule(msgspec.Struct, frozen=True):
-    """A rule that was made."""
-
-    id: str
 
 
 def wait_until(condition: Callable[[], T | None], what: str, within_s: float) -> T:

@@ -52,9 +52,13 @@ def _link(host: str, nic: str, bridge: str, place: Place) -> Iterator[str]:
 
 def _host_script(host: HostPlan) -> str:
     lines = [f"ethtool -K {UNDERLAY_NIC} tx off >/dev/null", f"ethtool -K {EXTERNAL_NIC} tx off >/dev/null"]
-    # In userspace the tunnel address sits on the bridge that has eth0; the agent puts it there.
     if datapath_type() == "system":
         lines.append(f"ip addr add {host.vtep_ip}/24 dev {UNDERLAY_NIC}")
+    else:
+        # The agent puts the tunnel address on the bridge that has eth0. The kernel, which sees the NIC's frames as well
+        # as the switch does, must not answer for it: a second answer would have another MAC address.
+        lines.append(f"sysctl -qw net.ipv4.conf.{UNDERLAY_NIC}.arp_ignore=8")
+        lines.append(f"iptables -t raw -A PREROUTING -i {UNDERLAY_NIC} -j DROP")
     if host.external_ip:
         lines.append(f"ip addr add {host.external_ip}/24 dev {EXTERNAL_NIC}")
     lines += [f"ip link set {UNDERLAY_NIC} up", f"ip link set {EXTERNAL_NIC} up"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from warren.core.names import UNDERLAY_BRIDGE
 from warren.lab import control, fabric, host, machine, switch
 from warren.lab.directory import LabDirectory, claim
 from warren.lab.down import take_down
@@ -65,6 +66,17 @@ def start_warren(lab: LabDirectory, places: Mapping[str, Place], say: Say) -> No
         control.start_agent(lab, places[planned.name], planned)
     client = control.wait_for_server(lab)
     control.wait_for_agents(lab, client)
+    say("tunnel addresses reach each other")
+    _together(lambda planned: _reach_peers(lab, places[planned.name]), lab.plan.hosts)
+
+
+def _reach_peers(lab: LabDirectory, place: Place) -> None:
+    """A first frame to a tunnel address that is not resolved yet is lost; so resolve them all."""
+    nic = UNDERLAY_BRIDGE if machine.datapath_type() == "netdev" else fabric.UNDERLAY_NIC
+    peers = [peer.vtep_ip for peer in lab.plan.hosts if peer.name != place.name]
+    # The switch in userspace hears answers to ARP requests only, so each host asks itself.
+    asked = [f"arping -q -c 3 -f -w 5 -I {nic} {address} & " for address in peers]
+    place.must("sh", "-c", f"{''.join(asked)} wait")
 
 
 def _together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -39,6 +39,9 @@ class Stage:
     title: str
     changes: Mapping[str, tuple[FlowChange, ...]]
     """Host -> what changed in its br-tun since the stage before."""
+    counted: Mapping[str, tuple[str, ...]]
+    """Host -> flows that counted packets since the stage before, with how many."""
+    has_before: bool
     flows: Mapping[str, tuple[str, ...]]
     """Host -> br-tun as it is, with the packets that each flow has counted."""
 

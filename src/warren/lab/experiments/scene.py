@@ -17,6 +17,8 @@ from warren.lab.host import Place
 from warren.lab.instances import Instance, Kind
 from warren.lab.plan import WORLD
 
+Tell = Callable[[str, str], None]
+
 
 @dataclass(slots=True, kw_only=True)
 class Objects:
@@ -24,6 +26,7 @@ class Objects:
 
     external: api.Network | None = None
     tenant: api.Network | None = None
+    tenant_subnet: api.Subnet | None = None
     router: api.Router | None = None
     instances: dict[str, Instance] = field(default_factory=dict)
 
@@ -32,10 +35,16 @@ class Scene:
     """The lab during a run. `tell` is given lines for the terminal: (kind, text)."""
 
     def __init__(
-        self, *, lab: LabDirectory, client: api.Client, out: Path, kind: Kind, tell: Callable[[str, str], None]
+        self,
+        *,
+        lab: LabDirectory,
+        credentials: api.Credentials,
+        out: Path,
+        kind: Kind,
+        tell: Callable[[str, str], None],
     ) -> None:
         self.lab = lab
-        self.client = client
+        self.client = api.Client(credentials, say=self.step)
         self.out = out
         self.kind = kind
         self.objects = Objects()
@@ -58,6 +67,12 @@ class Scene:
     def tunnel(self) -> str:
         return self.lab.plan.tunnel.value
 
+    @property
+    def current(self) -> Experiment:
+        """The experiment that runs now."""
+        assert self.experiment is not None
+        return self.experiment
+
     # Notes.
 
     def begin(self, number: int, title: str, question: str) -> Experiment:
@@ -68,19 +83,26 @@ class Scene:
 
     def step(self, command: str) -> None:
         """Note what was done, as a command that a person would type."""
-        self._current.steps.append(command)
+        if self.experiment is not None:
+            self.experiment.steps.append(command)
         self._tell("step", command)
 
     def stage(self, name: str, title: str) -> Sight:
         """Look at every host, save the outputs, and note what changed in br-tun since the stage before."""
         seen = look(self.lab, self.places, name, self.out)
         names = self.names(seen)
-        changes = {where: self._changes(seen, where, names) for where in seen.hosts}
-        flows = {
-            where: tuple(f"{entry.n_packets:>6}  {entry.text}" for entry in sight.tunnels)
-            for where, sight in seen.hosts.items()
-        }
-        self._current.stages.append(Stage(name=name, title=title, changes=changes, flows=flows))
+        since = {where: self._since_before(seen, where) for where in seen.hosts}
+        changes = {where: _changes(found, names) for where, found in since.items()}
+        self.current.stages.append(
+            Stage(
+                name=name,
+                title=title,
+                changes=changes,
+                counted={where: _counted(found) for where, found in since.items()},
+                has_before=self._before is not None,
+                flows={where: _listed(sight.tunnels) for where, sight in seen.hosts.items()},
+            )
+        )
         self._before = seen
         self._tell("stage", f"{name}: {title}")
         for where, found in changes.items():
@@ -90,28 +112,29 @@ class Scene:
 
     def claim(self, text: str, *, held: bool, expected: object, observed: object, evidence: str) -> None:
         """Note whether a claim holds, with what was expected, what was seen and the file that shows it."""
-        stage = self._current.stages[-1].name if self._current.stages else ""
+        stage = self.current.stages[-1].name if self.current.stages else ""
         claim = Claim(
-            experiment=self._current.number,
+            experiment=self.current.number,
             stage=stage,
             claim=text,
             held=held,
-            expected=str(expected),
-            observed=str(observed),
+            expected=_worded(expected),
+            observed=_worded(observed),
             evidence=evidence,
         )
-        self._current.claims.append(claim)
+        self.current.claims.append(claim)
         self._tell(
-            "held" if held else "failed", text if held else f"{text}\nexpected: {expected}\nobserved: {observed}"
+            "held" if held else "failed",
+            text if held else f"{text}\nexpected: {claim.expected}\nseen: {claim.observed}",
         )
 
     def way(self, title: str, hops: Sequence[Hop]) -> None:
         """Note a packet's way."""
-        self._current.ways.append(Way(title=title, hops=tuple(hops)))
+        self.current.ways.append(Way(title=title, hops=tuple(hops)))
 
     def save(self, name: str, text: str) -> str:
         """Keep an output as evidence in the folder of the present stage; gives its path for a claim."""
-        stage = self._current.stages[-1].name if self._current.stages else f"{self._current.number}"
+        stage = self.current.stages[-1].name if self.current.stages else f"{self.current.number}"
         path = self.out / stage / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -136,23 +159,39 @@ class Scene:
         vteps = {planned.name: planned.vtep_ip for planned in self.lab.plan.hosts}
         return atlas.draw(self.client.networks(), self.client.ports(), vteps, seen)
 
-    @property
-    def _current(self) -> Experiment:
-        assert self.experiment is not None
-        return self.experiment
+    def _since_before(self, seen: Sight, where: str) -> tables.Difference:
+        """Nothing, for the first look: there is nothing to compare with."""
+        before = (self._before or seen)[where]
+        return tables.difference(before.tunnels, seen[where].tunnels)
 
-    def _changes(self, seen: Sight, name: str, names: atlas.Atlas) -> tuple[FlowChange, ...]:
-        before = self._before[name].tunnels if self._before else ()
-        found = tables.difference(before, seen[name].tunnels)
-        marked = [("removed", entry) for entry in found.removed] + [("added", entry) for entry in found.added]
-        return tuple(
-            FlowChange(
-                change=change,
-                table=entry.table,
-                purpose=atlas.PURPOSES.get(entry.table, ""),
-                flow=entry.text,
-                owner=names.owner(entry),
-                is_learned=entry.is_learned,
-            )
-            for change, entry in sorted(marked, key=lambda item: item[1].key)
+
+def _changes(found: tables.Difference, names: atlas.Atlas) -> tuple[FlowChange, ...]:
+    marked = [("removed", entry) for entry in found.removed] + [("added", entry) for entry in found.added]
+    return tuple(
+        FlowChange(
+            change=change,
+            table=entry.table,
+            purpose=atlas.PURPOSES.get(entry.table, ""),
+            flow=entry.text,
+            owner=names.owner(entry),
+            is_learned=entry.is_learned,
         )
+        for change, entry in sorted(marked, key=lambda item: item[1].key)
+    )
+
+
+def _counted(found: tables.Difference) -> tuple[str, ...]:
+    return tuple(f"{packets:>+6}  {entry.text}" for entry, packets in found.counted)
+
+
+def _listed(flows: Sequence[tables.Entry]) -> tuple[str, ...]:
+    return tuple(f"{entry.n_packets:>6}  {entry.text}" for entry in flows)
+
+
+def _worded(value: object) -> str:
+    """A mapping as `key: value, key: value`, a sequence as its entries."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_worded(entry)}" for key, entry in value.items())
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -103,7 +103,7 @@ class Difference:
 
     added: tuple[Entry, ...]
     removed: tuple[Entry, ...]
-    counted: Mapping[tuple[int, int, str, str], int]
+    counted: tuple[tuple[Entry, int], ...]
 
     @property
     def is_only_learning(self) -> bool:
@@ -118,16 +118,16 @@ def difference(before: Iterable[Entry], after: Iterable[Entry]) -> Difference:
     return Difference(
         added=tuple(entry for key, entry in new.items() if key not in old),
         removed=tuple(entry for key, entry in old.items() if key not in new),
-        counted=dict(_counted(old, new)),
+        counted=tuple(_counted(old, new)),
     )
 
 
 def _counted(
     old: Mapping[tuple[int, int, str, str], Entry], new: Mapping[tuple[int, int, str, str], Entry]
-) -> Iterator[tuple[tuple[int, int, str, str], int]]:
+) -> Iterator[tuple[Entry, int]]:
     for key, entry in new.items():
         before = old[key].n_packets if key in old else 0
         # An entry that expired and was learned again counts from zero.
         counted = entry.n_packets - before if entry.n_packets >= before else entry.n_packets
         if counted:
-            yield key, counted
+            yield entry, counted

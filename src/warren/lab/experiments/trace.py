@@ -6,8 +6,8 @@ from typing import Final
 
 from warren.lab.experiments.record import Hop
 
-_BRIDGE: Final = re.compile(r'^bridge\("([^"]+)"\)')
-_TABLE: Final = re.compile(r"^\s*(\d+)\. ")
+_BRIDGE: Final = re.compile(r'bridge\("([^"]+)"\)')
+_TABLE: Final = re.compile(r"(\d+)\. ")
 _DATAPATH: Final = re.compile(r"^Datapath actions: (.*)$", re.MULTILINE)
 
 
@@ -49,16 +49,22 @@ class Trace:
 
 
 def read_trace(text: str) -> Trace:
-    """What `ovs-appctl ofproto/trace` printed."""
+    """What `ovs-appctl ofproto/trace` printed. A bridge that an output leads into (br-phy) is indented."""
     visits: list[tuple[str, list[int]]] = []
+    nested: list[tuple[int, int]] = []  # indentation of a bridge's heading, and which visit it is
     for line in text.splitlines():
-        if bridge := _BRIDGE.match(line):
-            visits.append((bridge[1], []))
-        elif (table := _TABLE.match(line)) and visits:
-            visits[-1][1].append(int(table[1]))
-    found = _DATAPATH.search(text)
+        words = line.lstrip()
+        indent = len(line) - len(words)
+        if found := _BRIDGE.match(words):
+            nested = [outer for outer in nested if outer[0] < indent] + [(indent, len(visits))]
+            visits.append((found[1], []))
+        elif nested and (table := _TABLE.match(words)):
+            visits[nested[-1][1]][1].append(int(table[1]))
+        elif words and len(nested) > 1 and indent <= nested[-1][0] and not words.startswith("---"):
+            nested.pop()
+    actions = _DATAPATH.search(text)
     return Trace(
         text=text,
         visits=tuple(Visit(bridge=bridge, tables=tuple(tables)) for bridge, tables in visits),
-        datapath_actions=found[1] if found else "",
+        datapath_actions=actions[1] if actions else "",
     )
