@@ -67,6 +67,7 @@ class Agent:
         self._remembered = self._link.state
         self._picture = Picture()
         self._complaints: set[tuple[str, str]] = set()
+        self._is_ready = False
         self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
         self._kernel = KernelMonitor(self._kernel_changed)
 
@@ -208,9 +209,9 @@ class Agent:
             log.info("object.right", object=subject, was=why)
         self._complaints = complaints
         changes = sum(outcome.changes for outcome in outcomes)
-        say = log.info if changes else log.debug
+        say = log.info if changes or not self._is_ready else log.debug
         say(
-            "pass.done",
+            "pass.done" if self._is_ready else "agent.ready",
             revision=now.state.revision,
             stages=len(outcomes),
             changes=changes,
@@ -219,6 +220,7 @@ class Agent:
             slowest=max(outcomes, key=lambda outcome: outcome.took_ms).stage,
             because=",".join(sorted({reason.source.value for reason in now.reasons})),
         )
+        self._is_ready = True
 
 
 def _remembered(disk: StateDirectory) -> Snapshot | None:

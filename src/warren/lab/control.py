@@ -69,10 +69,16 @@ def start_server(lab: LabDirectory) -> Access:
     _write_private(lab.path / "access.json", msgspec.json.encode(made).decode())
     _write_private(lab.clouds_yaml, _clouds_yaml(made))
     os.chown(lab.clouds_yaml, *invoker())
-    command = account.command([sys.executable, "-m", "warren", "server", "--config", str(config)])
-    pid = processes.start(command, env=processes.environment(lab.lab_id), log=lab.path / "server.log")
-    (lab.path / "server.pid").write_text(f"{pid}\n")
+    run_server(lab)
     return made
+
+
+def run_server(lab: LabDirectory) -> None:
+    """Start the server that is configured already: the first time, or again after it was ended."""
+    command = [sys.executable, "-m", "warren", "server", "--config", str(lab.server / "server.toml")]
+    environment = processes.environment(lab.lab_id)
+    pid = processes.start(unprivileged().command(command), env=environment, log=lab.path / "server.log")
+    (lab.path / "server.pid").write_text(f"{pid}\n")
 
 
 def wait_for_server(lab: LabDirectory) -> Client:

@@ -5,7 +5,7 @@ afterwards, so a path is taken away before rules change and laid only when they 
 rules, then links, addresses and routes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -51,10 +51,11 @@ class Namespaces:
         """Read back every setting of the namespaces, or of those named (an absent one has none)."""
         present = sorted(name for name in netns.names() if name.startswith(OURS))
         wanted = None if only is None else frozenset(only)
+        looked_at = [name for name in present if wanted is None or name in wanted]
+        outside = netlink.read_links().keys() if looked_at else frozenset()
         found: dict[Key, Setting] = {}
-        for name in present:
-            if wanted is None or name in wanted:
-                found.update(_read(name))
+        for name in looked_at:
+            found.update(_read(name, outside))
         return found
 
     def apply(self, changes: Plan[Key, Setting]) -> Outcome:
@@ -83,7 +84,12 @@ def announce(announcements: Iterable[Announcement]) -> list[str]:
     return complaints
 
 
-def _read(name: str) -> Iterator[tuple[Key, Setting]]:
+def _read(name: str, outside: Container[str]) -> Iterator[tuple[Key, Setting]]:
+    """The settings of one namespace. `outside` are the interfaces of the host.
+
+    A restarted ovs-vswitchd with the userspace datapath makes its interfaces anew on the host, beside dead ones of the
+    same names in the namespaces: a link that is outside as well does not count inside, nor does what depends on it.
+    """
     try:
         with netns.entered(name):
             tables = netlink.read()
@@ -96,15 +102,16 @@ def _read(name: str) -> Iterator[tuple[Key, Setting]]:
         yield Key(name, Kind.SYSCTL, path), Setting(value=number)
     for chain, lines in chains.items():
         yield Key(name, Kind.CHAIN, chain), Setting(value=lines)
+    dead = {link.name for link in tables.links if link.name in outside and link.name != "lo"}
     for link in tables.links:
-        if link.name != "lo":
+        if link.name != "lo" and link.name not in dead:
             direction = "up" if link.is_up else "down"
             value = f"{link.mac_address} mtu {link.mtu_bytes} {direction}"
             yield Key(name, Kind.LINK, link.name), Setting(value=value)
     for each in tables.addresses:
-        if each.interface != "lo":
+        if each.interface != "lo" and each.interface not in dead:
             yield Key(name, Kind.ADDRESS, f"{each.interface} {each.address}"), Setting()
-    for route in tables.routes:
+    for route in tables.routes if not dead else ():
         yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
 
 
@@ -159,9 +166,10 @@ class _Change:
                 self.failed[key] = str(error)
 
     def _take_in(self) -> None:
-        """Move interfaces that are still on the host into the namespace; they arrive down and without addresses."""
+        """Move interfaces that are on the host into the namespace; they arrive down and without addresses."""
         missing = [key for key in self._added if key.kind is Kind.LINK]
         outside = netlink.read_links() if missing else {}
+        self._bury([key for key in missing if key.name in outside])
         for key in missing:
             if key.name not in outside:
                 self.failed[key] = f"interface {key.name} does not exist yet"
@@ -170,6 +178,13 @@ class _Change:
                 run(["ip", "link", "set", key.name, "netns", self.name])
             except DriverError as error:
                 self.failed[key] = str(error)
+
+    def _bury(self, coming: Iterable[Key]) -> None:
+        """Delete dead interfaces whose successors come."""
+        if coming := list(coming):
+            with netns.entered(self.name):
+                inside = netlink.read_links()
+                self._each([(key, "") for key in coming if key.name in inside], _delete_dead_link)
 
     def _withdraw(self) -> None:
         self._each(self._unwanted(Kind.ROUTE), _delete_route)
@@ -246,6 +261,10 @@ def _delete_link(key: Key, _: str) -> None:
     """An interface that is not Warren's to have here: a port that left, whose bridge port the OVSDB stage deletes."""
     if owner_of(key.namespace) and key.name.startswith(("qr-", "qg-", "tap")):
         run(["ip", "link", "set", "dev", key.name, "down"])
+
+
+def _delete_dead_link(key: Key, _: str) -> None:
+    run(["ip", "link", "delete", "dev", key.name])
 
 
 def _family(key: Key) -> list[str]:

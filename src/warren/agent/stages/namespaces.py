@@ -56,7 +56,14 @@ class Namespaces:
         changed = plan(desired, self._known)
         names = {key.namespace for key in (*changed.add, *changed.change, *changed.remove)}
         touched = now.named(Source.LINKS) | now.named(Source.RULES) | now.named(Source.NAMES)
-        return frozenset(names) | {name for name in touched if owner_of(name)}
+        names |= {name for name in touched if owner_of(name)}
+        return frozenset(names | (_expecting(desired) if "" in touched else set()))
+
+
+def _expecting(desired: Mapping[Key, Setting]) -> set[str]:
+    """The namespaces whose interfaces are on the host, and so not yet where they belong."""
+    wanted = {key.name: key.namespace for key in desired if key.kind is Kind.LINK}
+    return {wanted[name] for name in wanted.keys() & netlink.read_links().keys()} if wanted else set()
 
 
 def _within(scope: frozenset[str] | None, desired: Mapping[Key, Setting]) -> dict[Key, Setting]:

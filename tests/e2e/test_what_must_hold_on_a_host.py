@@ -1,0 +1,419 @@
+"""What a host keeps to whatever happens to its agent, its switch, the server or its administrator's patience.
+
+One lab for the module: a network host and two compute hosts, a router with an external network, an instance on each
+compute host. Every test leaves it as it found it, which is what is tested.
+"""
+
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from warren.core.state import Plug
+from warren.lab import api, control, processes
+from warren.lab.directory import LabDirectory
+from warren.lab.down import take_down
+from warren.lab.host import Place, place
+from warren.lab.instances import Instance, Kind, boot
+from warren.lab.plan import EXTERNAL_CIDR, EXTERNAL_POOL, WORLD_ADDRESS, LabPlan, plan_hosts
+from warren.lab.up import bring_up
+
+pytestmark = pytest.mark.root
+
+SOON_S = 2.0
+"""How soon everything is back, at most, once there is an event."""
+PATIENCE_S = 15.0
+"""How long to wait for what has no promised time."""
+DURATION = re.compile(r"duration=([\d.]+)s, table=(\d+), .*?(priority=\S+) actions=")
+OFPORT_LOADED = re.compile(r"load:0x[0-9a-f]+->NXM_NX_REG5\[\]")
+WORDS = re.compile(r"[ ,]+|actions=")
+COUNTERS = re.compile(r"\[\d+:\d+\]")
+START_VSWITCHD = (
+    "ovs-vswitchd",
+    "unix:/run/openvswitch/db.sock",
+    "--pidfile",
+    "--detach",
+    "--no-chdir",
+    "--log-file",
+    "-vconsole:off",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """A lab with something in it, and what tests do to it."""
+
+    lab: LabDirectory
+    client: api.Client
+    network: api.Network
+    first: Instance
+    second: Instance
+    router_namespace: str
+    dhcp_namespace: str
+
+    def host(self, name: str) -> Place:
+        return place(self.lab, name)
+
+    def log(self, host: str) -> Path:
+        return self.lab.host(host) / "agent.log"
+
+    def kill_agent(self, host: str) -> None:
+        pid = self.lab.living(self.lab.host(host) / "agent.pid")
+        assert pid is not None
+        processes.end_one(pid, self.lab.lab_id)
+
+    def start_agent(self, host: str) -> None:
+        """Start it and wait until its first pass is done."""
+        with self.logs(host, "agent.ready"):
+            control.start_agent(self.lab, self.host(host), self.lab.plan.host(host))
+
+    @contextmanager
+    def logs(self, host: str, *words: str, within_s: float = PATIENCE_S) -> Iterator[None]:
+        """The agent's log gets a line with all these words, during the body or soon after."""
+        seen = self.log(host).stat().st_size if self.log(host).exists() else 0
+        yield
+
+        def is_said() -> bool:
+            fresh = self.log(host).read_text()[seen:]
+            return any(all(word in line for word in words) for line in fresh.splitlines())
+
+        api.wait_until(is_said, f"a line with {words} in {self.log(host)}", within_s)
+
+    def kill_vswitchd(self, host: str) -> None:
+        self.host(host).must("sh", "-c", "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid)")
+
+    def start_vswitchd(self, host: str) -> None:
+        self.host(host).must(*START_VSWITCHD)
+
+    def pings(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """A ping from the first instance to the second."""
+        return self.first.run(self.lab, "ping", "-q", *options, self.second.address)
+
+    def wait_for_ping(self, within_s: float) -> None:
+        api.wait_until(
+            lambda: self.pings("-c", "1", "-W", "0.2").returncode == 0, "an answer of the second instance", within_s
+        )
+
+    def flow_ages(self, host: str) -> dict[tuple[str, str, str], float]:
+        """(bridge, table, match) -> seconds since the flow was added; learned entries included."""
+        ages = {}
+        for bridge in self.host(host).must("ovs-vsctl", "list-br").split():
+            for line in self.host(host).must("ovs-ofctl", "dump-flows", bridge).splitlines():
+                if found := DURATION.search(line):
+                    ages[bridge, found[2], found[3]] = float(found[1])
+        return ages
+
+    def port_status(self, instance: Instance) -> str:
+        return self.client.port(instance.port_id).status
+
+    def wait_status(self, port_id: str, status: str) -> None:
+        api.wait_until(lambda: self.client.port(port_id).status == status, f"port {port_id} {status}", PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LabDirectory]:
+    name = f"e2e{secrets.token_hex(3)}"
+    try:
+        yield bring_up(LabPlan(name=name, hosts=plan_hosts(total=3, network_hosts=1), plug=Plug.OVS), lambda _: None)
+    finally:
+        take_down(name)
+
+
+@pytest.fixture(scope="module")
+def estate(lab: LabDirectory) -> Estate:
+    client = control.wait_for_server(lab)
+    external = client.create_external_network("public", control.PHYSICAL_NETWORK)
+    client.create_external_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
+    network = client.create_network("inside", port_security=False)
+    subnet = client.create_subnet("inside", network, "192.168.5.0/24", "192.168.5.1")
+    router = client.create_router("r1")
+    client.set_gateway(router, external)
+    client.add_interface(router, subnet)
+    first, second = (
+        boot.boot(lab, client, name=f"vm{number}", on_host=f"compute{number}", network=network, kind=Kind.NETNS)
+        for number in (1, 2)
+    )
+    for instance in (first, second):
+        boot.wait_lease(lab, instance)
+    made = Estate(
+        lab=lab,
+        client=client,
+        network=network,
+        first=first,
+        second=second,
+        router_namespace=f"qrouter-{router.id}",
+        dhcp_namespace=f"qdhcp-{network.id}",
+    )
+    made.wait_for_ping(PATIENCE_S)
+    return made
+
+
+def test_an_agent_that_is_killed_and_started_again_loses_no_packet_and_touches_no_flow(estate: Estate) -> None:
+    before = {host: estate.flow_ages(host) for host in ("network", "compute1", "compute2")}
+    learned = {key for key in before["compute1"] if key[1] == "20" and "dl_dst=fa:16" in key[2]}
+    assert learned, "nothing was learned, so nothing can be lost"
+    ping = estate.first.place(estate.lab)
+    running = subprocess.Popen(
+        ping.command(["ping", "-q", "-i", "0.001", "-c", "3000", estate.second.address]),
+        env=ping.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for host in before:
+        estate.kill_agent(host)
+        estate.start_agent(host)
+    said, _ = running.communicate(timeout=60)
+    assert "3000 packets transmitted, 3000 received, 0% packet loss" in said
+    for host, ages in before.items():
+        after = estate.flow_ages(host)
+        assert after.keys() >= ages.keys()
+        assert all(after[key] > age for key, age in ages.items()), f"a flow of {host} was added anew"
+
+
+def test_a_switch_that_is_killed_and_started_again_is_as_before_within_two_seconds(estate: Estate) -> None:
+    tables = {key for key in estate.flow_ages("compute1") if key[1] != "20"}
+    estate.kill_vswitchd("compute1")
+    estate.start_vswitchd("compute1")
+    returned_at = time.monotonic()
+    estate.wait_for_ping(SOON_S)
+    assert time.monotonic() - returned_at < SOON_S
+    assert {key for key in estate.flow_ages("compute1") if key[1] != "20"} == tables
+
+
+def test_a_network_host_whose_switch_was_killed_routes_and_serves_again(estate: Estate) -> None:
+    estate.kill_vswitchd("network")
+    estate.start_vswitchd("network")
+    api.wait_until(
+        lambda: estate.first.run(estate.lab, "ping", "-c1", "-W1", WORLD_ADDRESS).returncode == 0,
+        "an answer from the world",
+        PATIENCE_S,
+    )
+
+
+def test_a_host_is_rebuilt_from_its_disk_while_the_server_is_away(estate: Estate) -> None:
+    server = estate.lab.living(estate.lab.path / "server.pid")
+    assert server is not None
+    processes.end_one(server, estate.lab.lab_id)
+    try:
+        assert " 0% packet loss" in estate.pings("-i", "0.01", "-c", "100").stdout
+        estate.kill_agent("compute1")
+        estate.kill_vswitchd("compute1")
+        estate.start_vswitchd("compute1")
+        assert estate.pings("-c", "1", "-W", "0.5").returncode != 0, "a switch without flows passes nothing"
+        estate.start_agent("compute1")
+        estate.wait_for_ping(PATIENCE_S)
+    finally:
+        control.run_server(estate.lab)
+        control.wait_for_agents(estate.lab, control.wait_for_server(estate.lab))
+
+
+def flows_removed(estate: Estate) -> None:
+    estate.host("network").must("ovs-ofctl", "del-flows", "br-tun", "table=22")
+
+
+def flow_changed(estate: Estate) -> None:
+    estate.host("network").must("ovs-ofctl", "mod-flows", "br-tun", "table=4,actions=drop")
+
+
+def flow_added(estate: Estate) -> None:
+    estate.host("network").must("ovs-ofctl", "add-flow", "br-int", "table=60,priority=4000,actions=NORMAL")
+
+
+def tag_changed(estate: Estate) -> None:
+    port = estate.host("network").must("ovs-vsctl", "--bare", "--columns=name", "find", "Port", "tag=1").split()[0]
+    estate.host("network").must("ovs-vsctl", "set", "Port", port, "tag=77")
+
+
+def bridge_removed(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "del-br", "br-tun")
+
+
+def fail_mode_changed(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "set-fail-mode", "br-int", "standalone")
+
+
+def tunnel_changed(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "set", "Interface", "vxlan-0a090002", "options:remote_ip=10.9.0.77")
+
+
+def router_route_removed(estate: Estate) -> None:
+    estate.host("network").must("ip", "netns", "exec", estate.router_namespace, "ip", "route", "del", "default")
+
+
+def router_address_added(estate: Estate) -> None:
+    in_router = ("ip", "netns", "exec", estate.router_namespace)
+    link = re.search(r"(qr-\S+?)[@:]", estate.host("network").must(*in_router, "ip", "-o", "link"))
+    assert link is not None
+    estate.host("network").must(*in_router, "ip", "address", "add", "192.0.2.7/24", "dev", link[1])
+
+
+def router_rules_removed(estate: Estate) -> None:
+    in_router = ("ip", "netns", "exec", estate.router_namespace)
+    estate.host("network").must(*in_router, "iptables", "-t", "nat", "-F", "warren-l3-snat")
+
+
+def router_namespace_removed(estate: Estate) -> None:
+    estate.host("network").must("ip", "netns", "delete", estate.router_namespace)
+
+
+def router_interface_removed(estate: Estate) -> None:
+    ports = estate.host("network").must("ovs-vsctl", "list-ports", "br-int").split()
+    estate.host("network").must("ovs-vsctl", "del-port", next(port for port in ports if port.startswith("qr-")))
+
+
+def dnsmasq_killed(estate: Estate) -> None:
+    pids = estate.host("network").must("ip", "netns", "pids", estate.dhcp_namespace).split()
+    for pid in pids:
+        estate.host("network").must("kill", "-9", pid)
+
+
+def dhcp_namespace_removed(estate: Estate) -> None:
+    estate.host("network").must("ip", "netns", "delete", estate.dhcp_namespace)
+
+
+DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
+    (flows_removed, ("flow.repair", "bridge=br-tun", "table=22", "had=nothing", "because=")),
+    (flow_changed, ("flow.repair", "bridge=br-tun", "table=4", "had=drop", "because=")),
+    (flow_added, ("flow.repair", "bridge=br-int", "had=NORMAL", "want=nothing", "nothing asks for it")),
+    (tag_changed, ("ovsdb.repair", "tag=77", "the local VLAN of its network")),
+    (bridge_removed, ("ovsdb.repair", "row=bridge/br-tun", "had=nothing", "part of every host")),
+    (fail_mode_changed, ("ovsdb.repair", "row=bridge/br-int", "fail_mode=standalone", "fail_mode=secure")),
+    (tunnel_changed, ("ovsdb.repair", "row=port/vxlan-0a090002", "remote_ip=10.9.0.77", "peer/compute1")),
+    (router_route_removed, ("setting.repair", "kind=route", "name=default", "had=nothing", "gateway of subnet")),
+    (router_address_added, ("setting.repair", "kind=address", "192.0.2.7", "want=nothing")),
+    (router_rules_removed, ("setting.repair", "kind=chain", "warren-l3-snat", "because=")),
+    (router_namespace_removed, ("setting.repair", "kind=namespace", "qrouter-", "had=nothing")),
+    (router_interface_removed, ("ovsdb.repair", "row=port/qr-", "had=nothing")),
+    (dnsmasq_killed, ("setting.repair", "kind=process", "name=dnsmasq", "had=nothing", "serves DHCP")),
+    (dhcp_namespace_removed, ("setting.repair", "kind=namespace", "qdhcp-", "had=nothing")),
+]
+
+
+def everything_of(estate: Estate) -> dict[str, list[str]]:
+    """What a person would look at on the network host, without counters, ages and what OVS and the kernel number."""
+    network = estate.host("network")
+    found = {"ovsdb": network.must("sh", "-c", "ovs-vsctl show | grep -v '^[0-9a-f-]*$'").splitlines()}
+    for bridge in ("br-int", "br-tun", "br-ex"):
+        flows = network.must("ovs-ofctl", "--no-stats", "--names", "dump-flows", bridge).splitlines()
+        flows = [OFPORT_LOADED.sub("REG5", line) for line in flows if "hard_timeout" not in line]
+        found[bridge] = [" ".join(sorted(WORDS.split(line))) for line in flows]
+    for namespace in (estate.router_namespace, estate.dhcp_namespace):
+        inside = ("ip", "netns", "exec", namespace)
+        found[f"{namespace} addresses"] = network.must(*inside, "ip", "-br", "address").splitlines()
+        found[f"{namespace} routes"] = network.must(*inside, "ip", "route").splitlines()
+        rules = network.must(*inside, "iptables-save").splitlines()
+        found[f"{namespace} rules"] = [COUNTERS.sub("", line) for line in rules if not line.startswith("#")]
+    servers = network.must("ip", "netns", "pids", estate.dhcp_namespace).split()
+    return {what: sorted(lines) for what, lines in found.items()} | {"dnsmasq": ["runs"] * len(servers)}
+
+
+def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[str]:
+    return [f"{what}: {set(before[what]) ^ set(after[what])}" for what in before if before[what] != after[what]]
+
+
+@pytest.mark.parametrize(("disturb", "line"), DRIFTS, ids=lambda value: getattr(value, "__name__", None))
+def test_what_somebody_changed_by_hand_is_put_back_at_once_and_the_log_says_why(
+    estate: Estate, disturb: Callable[[Estate], None], line: tuple[str, ...]
+) -> None:
+    before = everything_of(estate)
+    with estate.logs("network", *line):
+        disturb(estate)
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
+        pass
+    assert left == []
+
+
+def test_what_is_not_warrens_is_left_alone(estate: Estate) -> None:
+    network = estate.host("network")
+    in_router = ("ip", "netns", "exec", estate.router_namespace)
+    network.must("ovs-vsctl", "add-br", "br-mine", "--", "set", "Bridge", "br-mine", "datapath_type=netdev")
+    network.must("ovs-ofctl", "add-flow", "br-ex", "cookie=0x7,table=9,priority=7,actions=drop")
+    network.must("ip", "netns", "add", "mine")
+    network.must("ip", "link", "add", "mine0", "type", "bridge")
+    network.must(*in_router, "iptables", "-A", "FORWARD", "-s", "192.0.2.99", "-j", "DROP")
+    with estate.logs("network", "flow.repair"):
+        flows_removed(estate)
+    with estate.logs("network", "setting.repair", "warren-l3-snat"):
+        router_rules_removed(estate)
+    assert "br-mine" in network.must("ovs-vsctl", "list-br").split()
+    assert "priority=7" in network.must("ovs-ofctl", "dump-flows", "br-ex", "table=9")
+    assert "mine" in network.must("ip", "netns")
+    assert "192.0.2.99/32 -j DROP" in network.must(*in_router, "iptables-save")
+    network.must("ip", "link", "show", "mine0")
+    network.must("ovs-vsctl", "del-br", "br-mine")
+    network.must("ip", "netns", "delete", "mine")
+    network.must("ovs-ofctl", "del-flows", "br-ex", "cookie=0x7/-1")
+    network.must(*in_router, "iptables", "-D", "FORWARD", "-s", "192.0.2.99", "-j", "DROP")
+    network.must("ip", "link", "delete", "mine0")
+
+
+def test_a_port_is_down_when_its_interface_goes_and_active_when_it_comes_back(estate: Estate) -> None:
+    instance = boot.plug(
+        estate.lab, estate.client, name="vm3", on_host="compute1", network=estate.network, kind=Kind.NETNS
+    )
+    try:
+        estate.wait_status(instance.port_id, "ACTIVE")
+        tap = f"tap{instance.port_id[:11]}"
+        compute = estate.host("compute1")
+        compute.must("ovs-vsctl", "del-port", tap)
+        estate.wait_status(instance.port_id, "DOWN")
+        assert tap not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
+        ids = f"external_ids:iface-id={instance.port_id}"
+        compute.must("ovs-vsctl", "add-port", "br-int", tap, "--", "set", "Interface", tap, ids)
+        estate.wait_status(instance.port_id, "ACTIVE")
+    finally:
+        boot.remove(estate.lab, estate.client, instance)
+
+
+def test_a_port_that_the_host_refuses_is_never_active_and_says_why(estate: Estate) -> None:
+    guarded = estate.client.create_network("guarded")
+    estate.client.create_subnet("guarded", guarded, "192.168.6.0/24", "192.168.6.1")
+    port = estate.client.create_port("guarded", guarded, "compute1")
+    tap = f"tap{port.id[:11]}"
+    compute = estate.host("compute1")
+    try:
+        assert port.vif_type == "binding_failed"
+        compute.must(
+            "ovs-vsctl",
+            "add-port",
+            "br-int",
+            tap,
+            "--",
+            "set",
+            "Interface",
+            tap,
+            "type=internal",
+            f"external_ids:iface-id={port.id}",
+        )
+        api.wait_until(
+            lambda: compute.must("ovs-vsctl", "get", "Port", tap, "tag").strip() == "4095", "a dead tag", PATIENCE_S
+        )
+        assert tap not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
+        assert estate.client.port(port.id).status != "ACTIVE"
+    finally:
+        compute.must("ovs-vsctl", "--if-exists", "del-port", tap)
+        estate.client.delete("port", port.id)
+        estate.client.delete("network", guarded.id)
+
+
+def test_a_second_agent_on_the_host_is_refused_with_one_sentence(estate: Estate) -> None:
+    second = estate.host("compute1").run("python3", "-m", "warren", "agent", "--config", "/run/warren/agent.toml")
+    assert second.returncode == 2
+    assert re.fullmatch(
+        r"warren: another agent \(process \d+\) works with /run/warren/state: stop it first.*\n", second.stderr
+    )
+
+
+def test_a_dry_run_beside_the_running_agent_plans_nothing_on_a_host_that_is_right(estate: Estate) -> None:
+    dry = estate.host("network").run(
+        "python3", "-m", "warren", "agent", "--config", "/run/warren/agent.toml", "--dry-run"
+    )
+    assert dry.returncode == 0
+    assert ".plan" not in dry.stderr
