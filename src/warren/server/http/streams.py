@@ -54,15 +54,19 @@ class StateStreams:
                 host.wake.set()
 
     async def lines(self, name: HostName, epoch: str, revision: int) -> AsyncIterator[bytes]:
-        """The stream's lines for a host that knows the state as of (epoch, revision)."""
-        host = self._fresh(name)
+        """The stream's lines for a host that knows the state as of (epoch, revision).
+
+        The first comes at once, so that an agent with nothing new to hear knows that it is heard.
+        """
+        host, is_greeted = self._fresh(name), False
         while not self._is_stopping:
             news = host.feed.news(epoch, revision)
             if news is not None:
                 epoch, revision = news.epoch, news.revision
                 yield encode(news) + b"\n"
-            elif not await self._woken(host):
+            elif not is_greeted or not await self._woken(host):
                 yield encode(Keepalive(epoch=epoch, revision=revision)) + b"\n"
+            is_greeted = True
             self._refresh(name, host)
 
     async def _woken(self, host: _Host) -> bool:
