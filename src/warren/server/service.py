@@ -3,37 +3,26 @@
 Joins the pure parts with the store, the clock and the agents' heartbeats. Knows no web framework.
 """
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from typing import Any
 
-import structlog
-
 from warren.core.errors import Invalid
-from warren.core.ids import HostName
 from warren.server import model, policy, query
 from warren.server.attributes.agent import agent_row
 from warren.server.attributes.attribute import on_create, on_update, shown
 from warren.server.attributes.router import ROUTER
 from warren.server.config import Config
 from warren.server.context import Context
+from warren.server.hosts import Hosts
 from warren.server.identity import tokens
-from warren.server.placement import place_all
 from warren.server.policy import Caller
 from warren.server.resources import ApiResource
-from warren.server.rules import reports, routers
+from warren.server.rules import routers
 from warren.server.rules.found import visible
 from warren.server.rules.security_groups import with_default_group
 from warren.server.snapshot import Change, Snapshot
 from warren.server.store.store import Store
-from warren.sync.messages import Report
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-NOBODY = Caller(user_id="", project_id="", roles=frozenset({policy.ADMIN_ROLE}))
-"""The server itself, when it places routers or takes a report."""
 
 
 class Service:
@@ -43,10 +32,7 @@ class Service:
         self.config = config
         self.store = store
         self.secret = secret
-        self._heartbeats: dict[HostName, float] = {HostName(host): at for host, at in store.heartbeats().items()}
-        self._started_at = time.time()
-        self._unwritten: set[HostName] = set()
-        self._heartbeat_lock = threading.Lock()
+        self.hosts = Hosts(store, config)
         deployment = model.Settings(deployment=config.offer.deployment)
         store.commit(lambda _: Change.put(deployment))
 
@@ -60,17 +46,8 @@ class Service:
         """
         return tokens.verify(self.secret, self.config.directory, token, time.time())
 
-    def alive(self) -> frozenset[HostName]:
-        """Hosts whose agent reported lately. A server that has just started gives those it knows the time to."""
-        at = time.time()
-        limit = self.config.agent_down_time_s
-        grace = at - self._started_at < limit
-        with self._heartbeat_lock:
-            return frozenset(host for host, seen in self._heartbeats.items() if grace or at - seen < limit)
-
     def context(self, caller: Caller) -> Context:
-        at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Context(caller=caller, at=at, alive=self.alive(), offer=self.config.offer)
+        return self.hosts.context(caller)
 
     # Reading
 
@@ -110,9 +87,7 @@ class Service:
     def _row(self, resource: Any) -> Any:
         if not isinstance(resource, model.Agent):
             return resource
-        with self._heartbeat_lock:
-            heartbeats = dict(self._heartbeats)
-        return agent_row(resource, self.alive(), heartbeats)
+        return agent_row(resource, self.hosts.alive(), self.hosts.heartbeats())
 
     # Writing
 
@@ -212,45 +187,3 @@ class Service:
         ask = routers.add_routes if is_added else routers.remove_routes
         after = self.store.commit(lambda now: ask(now, context, router_id, routes))
         return shown(ROUTER, after, after.of(model.Router, router_id), caller, frozenset())
-
-    # Agents
-
-    def report(self, host: HostName, said: Report) -> None:
-        """Take an agent's report."""
-        self._heartbeat(host)
-        context = self.context(NOBODY)
-        foreign: list[str] = []
-
-        def rule(now: Snapshot) -> Change:
-            reported = reports.report(now, context, host, said)
-            foreign[:] = reported.foreign
-            return reported.change
-
-        before = self.store.snapshot
-        if rule(before):
-            self.store.commit(rule)
-        if foreign:
-            log.warning("report.foreign", host=host, ignored=sorted(foreign))
-
-    def _heartbeat(self, host: HostName) -> None:
-        with self._heartbeat_lock:
-            self._heartbeats[host] = time.time()
-            self._unwritten.add(host)
-
-    def write_heartbeats(self) -> None:
-        """Write down who reported, and read who reported to other servers on this database."""
-        with self._heartbeat_lock:
-            unwritten = {str(host): self._heartbeats[host] for host in self._unwritten}
-            self._unwritten.clear()
-        if unwritten:
-            self.store.write_heartbeats(unwritten)
-        written = self.store.heartbeats()
-        with self._heartbeat_lock:
-            for host, at in written.items():
-                self._heartbeats[HostName(host)] = max(at, self._heartbeats.get(HostName(host), 0.0))
-
-    def place(self) -> None:
-        """Move what runs on hosts that died or are drained; bind what can be bound now."""
-        context = self.context(NOBODY)
-        if place_all(self.store.current(), context):
-            self.store.commit(lambda now: place_all(now, context))

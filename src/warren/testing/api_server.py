@@ -69,16 +69,27 @@ class Answer(msgspec.Struct, frozen=True):
 class Client:
     """One user's session with the server."""
 
-    def __init__(self, url: str, user: str, project: str) -> None:
+    def __init__(self, url: str, token: str, project_id: str) -> None:
         self.url = url
+        self.token = token
+        self.project_id = project_id
         self._http = urllib3.PoolManager(maxsize=1, retries=False, timeout=60)
-        user_domain = {"name": user, "domain": {"id": "default"}, "password": PASSWORD}
+
+    @classmethod
+    def login(cls, url: str, user: str, project: str) -> "Client":
+        """A session of a user for a project."""
+        who = {"name": user, "domain": {"id": "default"}, "password": PASSWORD}
         scope = {"project": {"name": project, "domain": {"id": "default"}}}
-        auth = {"identity": {"methods": ["password"], "password": {"user": user_domain}}, "scope": scope}
-        answer = self._http.request("POST", f"{url}/v3/auth/tokens", body=msgspec.json.encode({"auth": auth}))
+        auth = {"identity": {"methods": ["password"], "password": {"user": who}}, "scope": scope}
+        body = msgspec.json.encode({"auth": auth})
+        answer = urllib3.request("POST", f"{url}/v3/auth/tokens", body=body, retries=False, timeout=60)
         assert answer.status == 201, answer.data
-        self.token = answer.headers["X-Subject-Token"]
-        self.project_id = str(msgspec.json.decode(answer.data)["token"]["project"]["id"])
+        project_id = str(msgspec.json.decode(answer.data)["token"]["project"]["id"])
+        return cls(url, answer.headers["X-Subject-Token"], project_id)
+
+    def at(self, url: str) -> "Client":
+        """The same session with a connection of its own, to this or another server on the same secret."""
+        return Client(url, self.token, self.project_id)
 
     def call(self, method: str, path: str, body: Any = None) -> Answer:
         """Any request below `/v2.0`; a body that is text is sent as it is."""
@@ -145,15 +156,13 @@ class Agent:
 class ApiServer:
     """A server process; `start` and `stop` as often as wanted, on the same database."""
 
-    def __init__(
-        self, folder: Path, mode: str = "learning", agent_down_time_s: float = 30, keepalive_s: float = 5
-    ) -> None:
+    def __init__(self, folder: Path, config: str = "server.toml", **settings: Any) -> None:
         self.folder = folder
-        self.config = folder / "server.toml"
-        self._settings = {"mode": mode, "agent_down_time_s": agent_down_time_s, "keepalive_s": keepalive_s}
+        self.config = folder / config
+        self._settings = {"mode": "learning", "agent_down_time_s": 30, "keepalive_s": 5, **settings}
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self.log = folder / "server.log"
+        self.log = self.config.with_suffix(".log")
         self.url = ""
 
     def configure(self, **settings: Any) -> None:
@@ -196,7 +205,7 @@ class ApiServer:
             self._process = None
 
     def client(self, user: str = "admin", project: str = "admin") -> Client:
-        return Client(self.url, user, project)
+        return Client.login(self.url, user, project)
 
     def agent(self, host: str, number: int = 1, roles: tuple[str, ...] = ("compute",)) -> Agent:
         return Agent(self, host, number, roles)

@@ -57,5 +57,5 @@ class AgentEndpoints:
             return answers.identity_error(refused)
         except Rejected as rejected:
             return answers.identity_error(Refused("BadRequest", str(rejected)))
-        await run_in_threadpool(self._service.report, host, said)
+        await run_in_threadpool(self._service.hosts.report, host, said)
         return Response(status_code=204)

@@ -51,7 +51,7 @@ class Application:
         ticking = asyncio.create_task(_tick(self._service))
         yield
         ticking.cancel()
-        self._service.write_heartbeats()
+        self._service.hosts.exchange_heartbeats()
 
     async def _state(self, request: Request) -> Response:
         return await self._agents.state(request)
@@ -94,8 +94,8 @@ async def _tick(service: Service) -> None:
         await asyncio.sleep(TICK_S)
         ticks += 1
         try:
-            await run_in_threadpool(service.write_heartbeats)
-            await run_in_threadpool(service.place)
+            await run_in_threadpool(service.hosts.exchange_heartbeats)
+            await run_in_threadpool(service.hosts.place)
             if ticks % TICKS_PER_PRUNE == 0:
                 await run_in_threadpool(service.store.prune)
         except Exception:

@@ -1,0 +1,92 @@
+"""The hosts' agents: who lives, what they report, and what runs where because of it.
+
+Heartbeats are kept in memory and written down once a second, all in one transaction: a thousand agents that say "still
+here" cost the disk no more than one. Only what a report changes is a commit.
+"""
+
+import threading
+import time
+from datetime import datetime, timezone
+
+import structlog
+
+from warren.core.ids import HostName
+from warren.server import policy
+from warren.server.config import Config
+from warren.server.context import Context
+from warren.server.placement import place_all
+from warren.server.policy import Caller
+from warren.server.rules import reports
+from warren.server.snapshot import Change, Snapshot
+from warren.server.store.store import Store
+from warren.sync.messages import Report
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+NOBODY = Caller(user_id="", project_id="", roles=frozenset({policy.ADMIN_ROLE}))
+"""The server itself, when it places routers or takes a report."""
+
+
+class Hosts:
+    """Every host that ever reported."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._config = config
+        self._started_at = time.time()
+        self._lock = threading.Lock()
+        self._heard: dict[HostName, float] = {HostName(host): at for host, at in store.heartbeats().items()}
+        self._unwritten: set[HostName] = set()
+
+    def heartbeats(self) -> dict[HostName, float]:
+        """Host -> Unix time of its last report."""
+        with self._lock:
+            return dict(self._heard)
+
+    def alive(self) -> frozenset[HostName]:
+        """Hosts whose agent reported lately. A server that has just started gives those it knows the time to."""
+        at = time.time()
+        limit = self._config.agent_down_time_s
+        is_young = at - self._started_at < limit
+        return frozenset(host for host, heard in self.heartbeats().items() if is_young or at - heard < limit)
+
+    def context(self, caller: Caller) -> Context:
+        """The circumstances of a request that comes now."""
+        at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Context(caller=caller, at=at, alive=self.alive(), offer=self._config.offer)
+
+    def report(self, host: HostName, said: Report) -> None:
+        """Take an agent's report."""
+        with self._lock:
+            self._heard[host] = time.time()
+            self._unwritten.add(host)
+        context = self.context(NOBODY)
+        foreign: list[str] = []
+
+        def rule(now: Snapshot) -> Change:
+            reported = reports.report(now, context, host, said)
+            foreign[:] = reported.foreign
+            return reported.change
+
+        if rule(self._store.snapshot):
+            self._store.commit(rule)
+        if foreign:
+            log.warning("report.foreign", host=host, ignored=sorted(foreign))
+
+    def exchange_heartbeats(self) -> None:
+        """Write down who reported here, and read who reported to other servers on this database."""
+        with self._lock:
+            unwritten = {str(host): self._heard[host] for host in self._unwritten}
+            self._unwritten.clear()
+        if unwritten:
+            self._store.write_heartbeats(unwritten)
+        written = self._store.heartbeats()
+        with self._lock:
+            for name, at in written.items():
+                self._heard[HostName(name)] = max(at, self._heard.get(HostName(name), 0.0))
+
+    def place(self) -> None:
+        """Move what runs on hosts that died or are drained; bind what can be bound now."""
+        context = self.context(NOBODY)
+        if place_all(self._store.current(), context):
+            self._store.commit(lambda now: place_all(now, context))
