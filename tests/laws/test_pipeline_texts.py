@@ -15,6 +15,7 @@ from warren.core.state import (
     TunnelMode,
 )
 from warren.pipeline import Layout, PhysicalNetwork, SwitchView, render
+from warren.pipeline.br_int import of_port
 from warren.testing.states import mac, network_id, port_id
 
 LEARN = (
@@ -175,3 +176,13 @@ def test_two_objects_that_ask_for_the_same_frames_are_named_and_the_first_has_th
     flows = render(desired, view(OUTSIDE[0], twin), LAYOUT)["br-int"]
     assert flows.conflicts.keys() == {twin.key}
     assert OUTSIDE[0].key in flows.conflicts[twin.key]
+
+
+def test_kept_flows_of_a_port_are_those_that_would_be_rendered_afresh() -> None:
+    desired, seen = state(Deployment(), *PEERS, *TENANT, on(TENANT[0], 1), on(TENANT[1], 2)), view(*TENANT)
+    first = render(desired, seen, LAYOUT)["br-int"]
+    moved = replace(seen, interfaces={port_id(1): "if2", port_id(2): "if1"})
+    assert render(desired, moved, LAYOUT)["br-int"] != first
+    kept = render(desired, seen, LAYOUT)["br-int"]
+    of_port.cache_clear()
+    assert render(desired, seen, LAYOUT)["br-int"] == kept == first

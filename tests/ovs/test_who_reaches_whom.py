@@ -9,7 +9,7 @@ from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE
 from warren.core.state import Neighbour, NetworkType, Port, TunnelMode
 from warren.pipeline import br_int, br_tun
 from warren.pipeline.br_tun.peers import Tunnel, flood_list, tunnel_ofports
-from warren.pipeline.wiring import WiredNetwork, WiredPort, wired_networks, wired_ports
+from warren.pipeline.wiring import WiredNetwork, WiredPort, wired_ports, wiring
 from warren.testing.bench import LAYOUT, Bench
 from warren.testing.states import PAIR_MAC, Scene, full_scene, mac, scenes
 from warren.testing.trace import Trace
@@ -35,7 +35,7 @@ def plugged_ports(scene: Scene) -> Iterator[Port]:
 
 
 def networks_of(bench: Bench, scene: Scene) -> tuple[WiredNetwork, ...]:
-    return wired_networks(scene.state, bench.view(scene), LAYOUT)
+    return wiring(scene.state, bench.view(scene), LAYOUT).networks
 
 
 @on_a_switch

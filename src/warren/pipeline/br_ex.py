@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from warren.core.names import to_physical
-from warren.core.state import HostState, Network, NetworkType
+from warren.core.state import Network, NetworkType
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow, miss
 from warren.pipeline.table import Table, check_pipeline
-from warren.pipeline.view import Layout, SwitchView
-from warren.pipeline.wiring import wired_networks
+from warren.pipeline.wiring import Wiring
 
 LOCAL_SWITCHING: Final = Table(
     id=0,
@@ -21,18 +20,18 @@ LOCAL_SWITCHING: Final = Table(
 PIPELINE: Final = check_pipeline((LOCAL_SWITCHING,))
 
 
-def br_ex(bridge: str, state: HostState, view: SwitchView, layout: Layout) -> Iterator[Flow]:
+def br_ex(bridge: str, wiring: Wiring) -> Iterator[Flow]:
     """Every flow of one physical bridge."""
     yield from miss(LOCAL_SWITCHING)
-    in_port = view.ofport(bridge, to_physical(bridge)[1])
+    in_port = wiring.view.ofport(bridge, to_physical(bridge)[1])
     if in_port is None:
         return
     reason = "frames of networks that are not on this wire"
     yield flow(LOCAL_SWITCHING, 2, f"in_port={in_port}", "drop", Why(concern=Concern.FRAME, reason=reason))
-    here = {name for name, where in layout.physical_networks.items() if where.bridge == bridge}
-    for wired in wired_networks(state, view, layout):
+    here = {name for name, where in wiring.layout.physical_networks.items() if where.bridge == bridge}
+    for wired in wiring.on_the_wire:
         network = wired.network
-        if network.network_type.is_tunnelled or network.physical_network not in here:
+        if network.physical_network not in here:
             continue
         why = Why(
             concern=Concern.PHYSICAL,

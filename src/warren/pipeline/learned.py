@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from warren.core.ids import LocalVlan, OfPort, SegmentationId
-from warren.core.state import HostState, NetworkType, TunnelMode
+from warren.core.state import NetworkType, TunnelMode
 from warren.pipeline.br_tun.peers import tunnel_ofports
 from warren.pipeline.br_tun.tables import UCAST_TO_TUN
 from warren.pipeline.cookies import LEARNED
 from warren.pipeline.flow import Flow
-from warren.pipeline.view import Layout, SwitchView
-from warren.pipeline.wiring import wired_networks
+from warren.pipeline.wiring import Wiring
 
 _VLAN: Final = re.compile(r"vlan_tci=0x([0-9a-f]+)/0x0?fff\b")
 _ACTIONS: Final = re.compile(r"load:0->NXM_OF_VLAN_TCI\[\],load:(0x[0-9a-f]+|0)->NXM_NX_TUN_ID\[\],output:(\d+)")
@@ -45,17 +44,17 @@ def is_learned(entry: Flow) -> bool:
     return entry.table == UCAST_TO_TUN.id and entry.cookie == LEARNED
 
 
-def learnable(state: HostState, view: SwitchView, layout: Layout) -> Learnable:
+def learnable(wiring: Wiring) -> Learnable:
     """What learned entries of br-tun may say."""
-    if state.deployment.tunnel_mode is TunnelMode.L2POP:
+    if wiring.state.deployment.tunnel_mode is TunnelMode.L2POP:
         return Learnable(segments=frozenset(), tunnels=frozenset())
     return Learnable(
         segments=frozenset(
             (wired.vlan, wired.network.segmentation_id or SegmentationId(0), wired.network.network_type)
-            for wired in wired_networks(state, view, layout)
-            if wired.network.network_type.is_tunnelled
+            for wired in wiring.tunnelled
         ),
         tunnels=frozenset(
-            (tunnel.tunnel_type, ofport) for tunnel, ofport in tunnel_ofports(state, view, layout).items()
+            (tunnel.tunnel_type, ofport)
+            for tunnel, ofport in tunnel_ofports(wiring.state, wiring.view, wiring.layout).items()
         ),
     )

@@ -12,6 +12,7 @@ from warren.pipeline.cookies import decode
 from warren.pipeline.flow import Flow, FlowKey
 from warren.pipeline.learned import Learnable, is_learned, learnable
 from warren.pipeline.view import Layout, SwitchView
+from warren.pipeline.wiring import wiring
 from warren.reconcile.plan import Plan, plan
 
 
@@ -41,12 +42,13 @@ class BridgeFlows:
 
 def render(state: HostState, view: SwitchView, layout: Layout) -> dict[str, BridgeFlows]:
     """The flows of br-int, br-tun and every physical bridge that is there, by bridge name."""
+    wired = wiring(state, view, layout)
     rendered = [
-        _keyed(INTEGRATION_BRIDGE, br_int(state, view, layout)),
-        replace(_keyed(TUNNEL_BRIDGE, br_tun(state, view, layout)), learnable=learnable(state, view, layout)),
+        _keyed(INTEGRATION_BRIDGE, br_int(wired)),
+        replace(_keyed(TUNNEL_BRIDGE, br_tun(wired)), learnable=learnable(wired)),
     ]
     rendered += [
-        replace(_keyed(bridge, br_ex(bridge, state, view, layout)), is_shared=True)
+        replace(_keyed(bridge, br_ex(bridge, wired)), is_shared=True)
         for bridge in sorted({where.bridge for where in layout.physical_networks.values()})
     ]
     return {flows.bridge: flows for flows in rendered if flows.bridge in view.ofports}
@@ -57,6 +59,6 @@ def _keyed(bridge: str, flows: Iterable[Flow]) -> BridgeFlows:
     conflicts: dict[str, str] = {}
     for wanted in flows:
         other = keyed.setdefault(wanted.key, wanted)
-        if other != wanted:
+        if other is not wanted and other != wanted:
             conflicts[wanted.owner] = f"{wanted.owner} and {other.owner} ask for the same frames of {bridge}: {other}"
     return BridgeFlows(bridge=bridge, desired=keyed, conflicts=conflicts)

@@ -67,21 +67,38 @@ def networks_to_number(state: HostState, interfaces: frozenset[PortId]) -> froze
     )
 
 
-def wired_ports(state: HostState, view: SwitchView) -> Iterator[WiredPort]:
-    """Every port that is to pass frames, in the order of their ids."""
-    for port in state.of(Port):
-        ofport, vlan = view.port_ofport(port.id), view.local_vlans.get(port.network_id)
-        network = state.network(port.network_id)
-        if ofport and vlan and network and unwired_reason(port, state) is None:
-            yield WiredPort(port=port, network=network, ofport=ofport, vlan=vlan)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """All that rendering looks at: what is desired, what is there, and what of it is wired."""
 
-
-def wired_networks(state: HostState, view: SwitchView, layout: Layout) -> tuple[WiredNetwork, ...]:
+    state: HostState
+    view: SwitchView
+    layout: Layout
+    networks: tuple[WiredNetwork, ...]
     """Every network with a wired port, in the order of local VLANs."""
+
+    @property
+    def ports(self) -> Iterator[WiredPort]:
+        return (port for network in self.networks for port in network.ports)
+
+    @property
+    def tunnelled(self) -> Iterator[WiredNetwork]:
+        return (wired for wired in self.networks if wired.network.network_type.is_tunnelled)
+
+    @property
+    def on_the_wire(self) -> Iterator[WiredNetwork]:
+        """Flat and VLAN networks whose physical network is on this host."""
+        return (
+            wired for wired in self.networks if wired.uplink is not None and not wired.network.network_type.is_tunnelled
+        )
+
+
+def wiring(state: HostState, view: SwitchView, layout: Layout) -> Wiring:
+    """Put together what is desired and what is there."""
     members: dict[NetworkId, list[WiredPort]] = {}
     for wired in wired_ports(state, view):
         members.setdefault(wired.network.id, []).append(wired)
-    found = (
+    networks = (
         WiredNetwork(
             network=ports[0].network,
             vlan=ports[0].vlan,
@@ -90,7 +107,16 @@ def wired_networks(state: HostState, view: SwitchView, layout: Layout) -> tuple[
         )
         for ports in members.values()
     )
-    return tuple(sorted(found, key=lambda wired: wired.vlan))
+    return Wiring(state=state, view=view, layout=layout, networks=tuple(sorted(networks, key=lambda wired: wired.vlan)))
+
+
+def wired_ports(state: HostState, view: SwitchView) -> Iterator[WiredPort]:
+    """Every port that is to pass frames, in the order of their ids."""
+    for port in state.of(Port):
+        ofport, vlan = view.port_ofport(port.id), view.local_vlans.get(port.network_id)
+        network = state.network(port.network_id)
+        if ofport and vlan and network and unwired_reason(port, state) is None:
+            yield WiredPort(port=port, network=network, ofport=ofport, vlan=vlan)
 
 
 def uplink(network: Network, view: SwitchView, layout: Layout) -> OfPort | None:

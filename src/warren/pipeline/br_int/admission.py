@@ -6,17 +6,15 @@ A port without flows here is dead. Tagged frames of an instance end in table 60:
 from collections.abc import Iterator
 
 from warren.core.ids import LocalVlan, OfPort
-from warren.core.state import HostState
 from warren.pipeline.br_int.tables import ARP_SPOOF, LOCAL_SWITCHING, MAC_SPOOF, NETWORK, PORT, TRANSIENT, UNTAGGED
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow, number
-from warren.pipeline.view import Layout, SwitchView
 from warren.pipeline.vlans import DEAD
-from warren.pipeline.wiring import WiredNetwork, WiredPort, wired_networks, wired_ports
+from warren.pipeline.wiring import WiredNetwork, WiredPort, Wiring
 
 
-def admission(state: HostState, view: SwitchView, layout: Layout) -> Iterator[Flow]:
-    """Tables 0 and 60 for ports, for patch-tun and for the uplinks of physical networks."""
+def admission(wiring: Wiring) -> Iterator[Flow]:
+    """Tables 0 and 60 for patch-tun and for networks behind an uplink."""
     yield flow(
         LOCAL_SWITCHING,
         65535,
@@ -24,21 +22,20 @@ def admission(state: HostState, view: SwitchView, layout: Layout) -> Iterator[Fl
         "drop",
         Why(concern=Concern.FRAME, reason="the tag of ports that are not wired leads nowhere"),
     )
-    if view.patch_tun:
+    if wiring.view.patch_tun:
         yield flow(
             LOCAL_SWITCHING,
             1,
-            f"in_port={view.patch_tun}",
+            f"in_port={wiring.view.patch_tun}",
             f"resubmit(,{TRANSIENT.id})",
             Why(concern=Concern.FRAME, reason="frames from the tunnels carry their local VLAN"),
         )
-    for wired in wired_ports(state, view):
-        yield from _port(wired)
-    for network in wired_networks(state, view, layout):
+    for network in wiring.networks:
         yield from _from_uplink(network)
 
 
-def _port(wired: WiredPort) -> Iterator[Flow]:
+def admitted(wired: WiredPort) -> Iterator[Flow]:
+    """Tables 0 and 60 for one port."""
     port = wired.port
     why = Why(
         concern=Concern.ADMISSION,

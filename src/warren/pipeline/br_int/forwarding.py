@@ -6,18 +6,16 @@ OVS never outputs a frame to the port it came in by, so a flood list names every
 from collections.abc import Iterable, Iterator
 
 from warren.core.ids import MacAddress
-from warren.core.state import HostState
 from warren.pipeline.br_int.spoofing import macs
 from warren.pipeline.br_int.tables import LOCAL_MAC_DIRECT, TO_MANY, TO_ONE, TRANSIENT_EGRESS
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow, number
-from warren.pipeline.view import Layout, SwitchView
-from warren.pipeline.wiring import WiredNetwork, WiredPort, wired_networks
+from warren.pipeline.wiring import WiredNetwork, WiredPort, Wiring
 
 
-def forwarding(state: HostState, view: SwitchView, layout: Layout) -> Iterator[Flow]:
+def forwarding(wiring: Wiring) -> Iterator[Flow]:
     """Tables 61 and 62 for every wired network."""
-    for network in wired_networks(state, view, layout):
+    for network in wiring.networks:
         yield from _direct(network)
         yield from _flood(network)
 

@@ -6,25 +6,22 @@ As long as nobody here uses a physical network, all that comes from its bridge i
 from collections.abc import Iterator
 
 from warren.core.names import INTEGRATION_BRIDGE, to_physical
-from warren.core.state import HostState, Network, NetworkType
+from warren.core.state import Network, NetworkType
 from warren.pipeline.br_int.tables import LOCAL_SWITCHING, TRANSIENT, UNTAGGED
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow
-from warren.pipeline.view import Layout, SwitchView
-from warren.pipeline.wiring import wired_networks
+from warren.pipeline.wiring import Wiring
 
 
-def physical(state: HostState, view: SwitchView, layout: Layout) -> Iterator[Flow]:
+def physical(wiring: Wiring) -> Iterator[Flow]:
     """Table 0 for `int-<bridge>` of every physical network."""
-    for name, where in sorted(layout.physical_networks.items()):
-        in_port = view.ofport(INTEGRATION_BRIDGE, to_physical(where.bridge)[0])
+    for name, where in sorted(wiring.layout.physical_networks.items()):
+        in_port = wiring.view.ofport(INTEGRATION_BRIDGE, to_physical(where.bridge)[0])
         if in_port is not None:
             reason = f"no network uses this tag of physical network {name} here"
             yield flow(LOCAL_SWITCHING, 2, f"in_port={in_port}", "drop", Why(concern=Concern.FRAME, reason=reason))
-    for wired in wired_networks(state, view, layout):
+    for wired in wiring.on_the_wire:
         network = wired.network
-        if network.network_type.is_tunnelled or wired.uplink is None:
-            continue
         yield flow(
             LOCAL_SWITCHING,
             3,

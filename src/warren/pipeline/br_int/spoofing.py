@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from warren.core.ids import MacAddress
-from warren.core.state import HostState, Port
+from warren.core.state import Port
 from warren.pipeline.br_int.tables import ARP_SPOOF, MAC_SPOOF, TRANSIENT
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow
-from warren.pipeline.view import SwitchView
-from warren.pipeline.wiring import WiredPort, wired_ports
+from warren.pipeline.wiring import WiredPort
 
 NEVER_FROM_AN_INSTANCE = {
     "udp,tp_src=67,tp_dst=68": "an instance must not answer DHCP",
@@ -21,16 +20,16 @@ NEVER_FROM_AN_INSTANCE = {
 }
 
 
-def spoofing(state: HostState, view: SwitchView) -> Iterator[Flow]:
-    """Tables 24 and 25 for every port with port security."""
+def never_from_an_instance() -> Iterator[Flow]:
+    """Table 25, whatever the port."""
     for match, reason in NEVER_FROM_AN_INSTANCE.items():
         yield flow(MAC_SPOOF, 10, match, "drop", Why(concern=Concern.FRAME, reason=reason))
-    for wired in wired_ports(state, view):
-        if wired.is_guarded:
-            yield from _port(wired)
 
 
-def _port(wired: WiredPort) -> Iterator[Flow]:
+def guarded(wired: WiredPort) -> Iterator[Flow]:
+    """Tables 24 and 25 for one port; nothing for a port without port security."""
+    if not wired.is_guarded:
+        return
     port, in_port = wired.port, f"in_port={wired.ofport}"
     for prefix in arp_sources(port):
         why = _why(port, f"port {port.id} may say that it has {prefix}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from warren.core.ids import OfPort
-from warren.core.state import HostState, TunnelMode
+from warren.core.state import Deployment, TunnelMode
 from warren.pipeline.br_tun.peers import Tunnel
 from warren.pipeline.br_tun.tables import (
     ARP_RESPONDER,
@@ -58,15 +58,15 @@ def by_destination(mode: TunnelMode) -> Iterator[Flow]:
         yield flow(PATCH_LV_TO_TUN, 1, "arp,dl_dst=ff:ff:ff:ff:ff:ff", to_responder, why)
 
 
-def from_tunnel(state: HostState, patch_int: OfPort | None) -> Iterator[Flow]:
+def from_tunnel(deployment: Deployment, patch_int: OfPort | None) -> Iterator[Flow]:
     """Table 10: in `learning` with learn(), in `l2pop` without, because what is known ahead needs no learning."""
     if patch_int is None:
         return
     out = f"output:{patch_int}"
-    if state.deployment.tunnel_mode is TunnelMode.L2POP:
+    if deployment.tunnel_mode is TunnelMode.L2POP:
         yield flow(LEARN_FROM_TUN, 1, "", out, Why(concern=Concern.FRAME, reason="on to br-int"))
         return
-    learn = learn_action(state.deployment.ageing_s)
+    learn = learn_action(deployment.ageing_s)
     why = Why(concern=Concern.FRAME, reason="the sender is behind the tunnel that the frame came by")
     yield flow(LEARN_FROM_TUN, 1, "", f"{learn},{out}", why)
     for match, reason in MOVED_ADDRESS.items():

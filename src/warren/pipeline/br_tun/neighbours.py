@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
 
 from warren.core.ids import HostName, OfPort
-from warren.core.state import HostState, Neighbour, NetworkType
+from warren.core.state import Neighbour, NetworkType
 from warren.pipeline.br_tun.peers import Tunnel
 from warren.pipeline.br_tun.segments import into_tunnel
 from warren.pipeline.br_tun.tables import ARP_RESPONDER, UCAST_TO_TUN
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow, number
-from warren.pipeline.wiring import WiredNetwork
+from warren.pipeline.wiring import WiredNetwork, Wiring
 
 
-def neighbours(state: HostState, wired: tuple[WiredNetwork, ...], ofports: dict[Tunnel, OfPort]) -> Iterator[Flow]:
+def neighbours(wiring: Wiring, ofports: dict[Tunnel, OfPort]) -> Iterator[Flow]:
     """Tables 20 and 21 for every far port of a network that is wired here."""
-    networks = {network.network.id: network for network in wired}
+    networks = {network.network.id: network for network in wiring.tunnelled}
     by_host = {(tunnel.peer.host, tunnel.tunnel_type): ofport for tunnel, ofport in ofports.items()}
-    for neighbour in state.of(Neighbour):
+    for neighbour in wiring.state.of(Neighbour):
         network = networks.get(neighbour.network_id)
         if network is not None:
             yield from _reach(neighbour, network, by_host)
