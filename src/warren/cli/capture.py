@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from warren.cli.live import reach
 from warren.core.errors import Invalid
-from warren.sources.capture import script
-from warren.sources.open import capture_of
+from warren.sources.capture import capture, script
 
 
 @click.command()
@@ -17,14 +17,15 @@ from warren.sources.open import capture_of
 def command(source: str, out: str | None, *, print_script: bool) -> None:
     """Take one host into one archive: read-only, bounded in time and size, without secrets.
 
-    SOURCE is `local` (the default) or `ssh://user@host`.
+    SOURCE is `local` (the default), `lab://HOST`, `lab://LAB/HOST` or `ssh://user@host`.
     """
     if print_script:
         click.echo(script(), nl=False)
         return
     if out is None and sys.stdout.isatty():
         raise Invalid("NoOutput", "the archive would go to the terminal; give --out FILE")
-    content = capture_of(source)
+    there = reach(source)
+    content = capture(there.prefix, source, there.environ)
     if out in (None, "-"):
         sys.stdout.buffer.write(content)
         return

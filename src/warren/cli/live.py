@@ -7,10 +7,13 @@ from typing import Final
 from warren.core.errors import Invalid
 from warren.inspect.parse.text import printable
 from warren.inspect.snapshot.model import Estate
-from warren.inspect.snapshot.names import Names
+from warren.inspect.snapshot.names import Names, read_names
 from warren.lab import host
+from warren.lab.control import access
 from warren.lab.directory import open_lab
+from warren.lab.plan import WORLD
 from warren.sources import open as sources
+from warren.sources.api import Credentials, ask
 from warren.sources.archive import read_archive
 from warren.sources.capture import capture, over_ssh
 from warren.sources.folder import hosts_of, unambiguous
@@ -47,7 +50,7 @@ def reach(source: str) -> Reach:
         place = host.place(open_lab(lab or DEFAULT_LAB), name)
         return Reach(prefix=place.command([]), environ=place.environment())
     if source.startswith(_SSH):
-        return Reach(prefix=over_ssh(source.removeprefix(_SSH).rstrip("/")))
+        return Reach(prefix=over_ssh(sources.ssh_destination(source)))
     raise Invalid("NotLive", f"{printable(source)} is no live host: name local, lab://HOST or ssh://user@host")
 
 
@@ -59,12 +62,30 @@ def open_estate(named: Sequence[str], names: Names) -> Estate:
         else None
     )
     hosts = [*(found.hosts if found else ())]
-    for source in named:
-        if source.startswith(LAB):
-            there = reach(source)
-            content = capture(there.prefix, source, there.environ)
-            hosts += hosts_of(read_archive(content, source), source)
+    in_labs = [one for source in named if source.startswith(LAB) for one in _each_host(source)]
+    for source in in_labs:
+        there = reach(source)
+        content = capture(there.prefix, source, there.environ)
+        hosts += hosts_of(read_archive(content, source), source)
+    if in_labs and not names.is_known:
+        names = lab_names(in_labs[0].removeprefix(LAB).rpartition("/")[0] or DEFAULT_LAB)
     return Estate(hosts=unambiguous(hosts, "what was given"), names=names)
+
+
+def _each_host(source: str) -> list[str]:
+    """`lab://LAB/` and `lab://` are all hosts of a lab, its outside world included."""
+    name, _, host_name = source.removeprefix(LAB).rpartition("/")
+    if host_name:
+        return [source]
+    lab = open_lab(name or DEFAULT_LAB)
+    return [f"{LAB}{lab.plan.name}/{one}" for one in (*(planned.name for planned in lab.plan.hosts), WORLD)]
+
+
+def lab_names(name: str) -> Names:
+    """What a lab's own server calls things."""
+    made = access(open_lab(name)).credentials()
+    who = Credentials(auth_url=made.auth_url, username=made.username, password=made.password, project_name=made.project)
+    return read_names(ask(who))
 
 
 def _all_lab(named: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from warren.cli.live import open_estate
 from warren.core.errors import Invalid, NotFound
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.frame import Frame
@@ -17,7 +18,6 @@ from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
 from warren.inspect.snapshot.model import Estate
 from warren.sources.names import names_from
-from warren.sources.open import open_estate
 
 STATUS_DROPPED: Final = 1
 STATUS_UNKNOWN: Final = 3

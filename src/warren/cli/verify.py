@@ -8,10 +8,10 @@ from typing import Final
 
 import click
 
+from warren.cli.live import open_estate
 from warren.inspect.verify.finding import Finding, Severity
 from warren.inspect.verify.verify import Report, verify
 from warren.sources.names import names_from
-from warren.sources.open import open_estate
 
 _COLOURS: Final = {Severity.LEAK: "red", Severity.OUTAGE: "red", Severity.RISK: "yellow", Severity.UNTIDY: "blue"}
 EVIDENCE_SHOWN: Final = 5

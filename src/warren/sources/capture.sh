@@ -95,15 +95,14 @@ for ns in $(ip netns 2>/dev/null | while read -r name rest; do echo "$name"; don
     namespace "$ns" ip netns exec "$ns"
 done
 
-for state in "${WARREN_STATE_DIR:-/var/lib/warren}" /var/lib/neutron; do
+for state in "${WARREN_STATE_DIR:-/var/lib/warren}" /run/warren/state /var/lib/neutron; do
     for hosts in "$state"/dhcp/*/host; do
         [ -f "$hosts" ] || continue
         network=${hosts%/host}
         mkdir -p "$out/dnsmasq_${network##*/}"
         take "dnsmasq_${network##*/}/host" cat "$hosts"
     done
+    [ -f "$state/state.json" ] && take warren_state.json cat "$state/state.json"
 done
-[ -f "${WARREN_STATE_DIR:-/var/lib/warren}/state.json" ] &&
-    take warren_state.json cat "${WARREN_STATE_DIR:-/var/lib/warren}/state.json"
 
 tar -C "$work" -czf - "$host"

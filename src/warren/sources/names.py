@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from warren.core.errors import Invalid, NotFound, Unmet, Unreachable
 from warren.inspect.snapshot.names import Names, read_names
+from warren.sources.api import COLLECTIONS, ask, from_environment
 
-_COLLECTIONS: Final = ("networks", "ports", "routers", "floatingips")
+ENVIRONMENT: Final = "envvars"
+"""The cloud that the OS_* variables describe, as openstacksdk calls it."""
 FILE_LIMIT_BYTES: Final = 1024 * 1024 * 1024
 
 
@@ -40,14 +42,17 @@ def _asked(cloud: str) -> dict[str, Any]:
         Unmet: openstacksdk is not installed.
         Unreachable: the cloud did not answer.
     """
+    if cloud == ENVIRONMENT:
+        return ask(from_environment())
     try:
         openstack = import_module("openstack")
         errors = import_module("openstack.exceptions")
     except ImportError as error:
-        raise Unmet("openstacksdk is not installed: pip install openstacksdk, or give --names FILE") from error
+        mend = f"pip install openstacksdk, or --cloud {ENVIRONMENT} with OS_* variables, or --names FILE"
+        raise Unmet(f"openstacksdk, which reads clouds.yaml, is not installed: {mend}") from error
     try:
         network = openstack.connect(cloud=cloud).network
-        return {name: _pages(network, name) for name in _COLLECTIONS}
+        return {name: _pages(network, name) for name in COLLECTIONS}
     except errors.SDKException as error:
         raise Unreachable(f"cloud {cloud} did not answer: {error}") from error
 

@@ -59,10 +59,20 @@ def capture_of(source: str) -> bytes:
     """
     if source == LOCAL:
         return capture()
+    destination = ssh_destination(source)
+    return capture(over_ssh(destination), destination)
+
+
+def ssh_destination(source: str) -> str:
+    """`user@host` or `user@host:port` of an `ssh://` source.
+
+    Raises:
+        Invalid: it is none.
+    """
     destination = source.removeprefix(_SSH).rstrip("/")
     if not source.startswith(_SSH) or not _SSH_DESTINATION.fullmatch(destination):
         raise Invalid("BadSource", f"{printable(source)} is not local, ssh://user@host or ssh://user@host:port")
-    return capture(over_ssh(destination), destination)
+    return destination
 
 
 def _content(content: bytes, name: str) -> tuple[Host, ...]:

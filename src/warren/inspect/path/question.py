@@ -13,7 +13,7 @@ from warren.inspect.path.kernel import leave_instance, send, settle
 from warren.inspect.path.topology import KernelPort
 from warren.inspect.path.walk import Delivery, Departure, Walk, plain
 from warren.inspect.path.world import World, world_of
-from warren.inspect.snapshot.model import HOST_NAMESPACE, Estate
+from warren.inspect.snapshot.model import Estate
 
 EPHEMERAL_PORT: Final = 40_000
 OUTSIDE_MAC: Final = "02:00:00:00:00:01"
@@ -210,7 +210,7 @@ def _answer(packet: IpPacket) -> IpPacket:
 
 def _enter_from_outside(walk: Walk, packet: IpPacket) -> None:
     """In by every physical interface of a bridge that an external network is on, asking by ARP first."""
-    for kernel in _outer_interfaces(walk.world):
+    for kernel in walk.world.topology.outer_lan:
         asked = Walk(world=walk.world, title=f"ARP for {packet.destination}")
         asked.receive(
             kernel, request(sender_mac=OUTSIDE_MAC, sender_ip=packet.source, target_ip=packet.destination), -1
@@ -226,18 +226,3 @@ def _enter_from_outside(walk: Walk, packet: IpPacket) -> None:
     host = walk.world.estate.hosts[0]
     index = walk.hop(-1, host, "outside", f"nobody answers ARP for {packet.destination}")
     walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, "a router with this address on its gateway")
-
-
-def _outer_interfaces(world: World) -> tuple[KernelPort, ...]:
-    found = []
-    for host in world.estate.hosts:
-        namespace = host.namespace(HOST_NAMESPACE)
-        for bridge in host.bridges:
-            has_patch = any(port.type == "patch" for port in bridge.ports) and not any(
-                p.is_tunnel for p in bridge.ports
-            )
-            for port in bridge.ports:
-                link = namespace.link(port.name) if namespace else None
-                if has_patch and namespace and link and port.type in ("", "system") and not port.port_id:
-                    found.append(KernelPort(host, namespace, link))
-    return tuple(found)

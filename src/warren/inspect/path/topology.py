@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_interface
 
 from warren.core.names import INTEGRATION_BRIDGE
-from warren.inspect.snapshot.model import HOST_NAMESPACE, Bridge, BridgePort, Estate, Host, Link, Namespace
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Address, Bridge, BridgePort, Estate, Host, Link, Namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,15 @@ class SwitchPort:
     host: Host
     bridge: Bridge
     port: BridgePort
+
+
+def _prefix(address: Address) -> str:
+    return str(ip_interface(f"{address.ip}/{address.prefix_length}").network)
+
+
+def _is_physical(bridge: Bridge) -> bool:
+    """A bridge that joins br-int to the wire."""
+    return any(port.type == "patch" for port in bridge.ports) and not any(port.is_tunnel for port in bridge.ports)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +84,49 @@ class Topology:
     def other_end(self, kernel: KernelPort) -> KernelPort | None:
         """The other end of a veth pair, where both ends were captured."""
         link = kernel.link
+        if link.peer_name:
+            other = kernel.namespace.link(link.peer_name)
+            is_pair = other is not None and link.name in (other.peer_name, "") and other.kind in ("veth", "")
+            return KernelPort(kernel.host, kernel.namespace, other) if other and is_pair else None
         if not link.peer_index:
             return None
-        if link.peer_namespace:
-            namespaces = [kernel.host.namespace(link.peer_namespace)]
-        else:
-            namespaces = [kernel.namespace, *(ns for ns in kernel.host.namespaces if ns.name != kernel.namespace.name)]
-        for namespace in namespaces:
-            for other in namespace.links if namespace else ():
-                if other.index == link.peer_index and other.peer_index == link.index and other != link:
-                    return KernelPort(kernel.host, namespace, other) if namespace else None
+        for namespace in self._namespaces_beside(kernel):
+            for found in namespace.links:
+                if found.index == link.peer_index and found.peer_index == link.index and found != link:
+                    return KernelPort(kernel.host, namespace, found)
         return None
+
+    def _namespaces_beside(self, kernel: KernelPort) -> tuple[Namespace, ...]:
+        """Where the other end of a veth pair may be."""
+        named = kernel.host.namespace(kernel.link.peer_namespace) if kernel.link.peer_namespace else None
+        return (named,) if named else kernel.host.namespaces
+
+    @cached_property
+    def outer_lan(self) -> tuple[KernelPort, ...]:
+        """Interfaces on the LAN outside: NICs of bridges for physical networks, and hosts with an address on it.
+
+        That they are on one LAN is inferred: the bridges are joined to br-int and have no tunnels, the addresses are
+        in the prefix of some router's gateway.
+        """
+        prefixes = {
+            _prefix(a)
+            for host in self.estate.hosts
+            for namespace in host.namespaces
+            for link in namespace.links
+            if link.name.startswith("qg-")
+            for a in link.addresses
+            if a.prefix_length < 32 and ":" not in a.ip
+        }
+        found = []
+        for host in self.estate.hosts:
+            namespace = host.namespace(HOST_NAMESPACE)
+            for link in namespace.links if namespace else ():
+                port = self.switch_ports.get((host.name, link.name))
+                is_nic = port is not None and _is_physical(port.bridge) and port.port.type in ("", "system")
+                is_there = port is None and any(_prefix(a) in prefixes for a in link.addresses)
+                if namespace and (is_there or (is_nic and port and not port.port.port_id)):
+                    found.append(KernelPort(host, namespace, link))
+        return tuple(found)
 
     def bridged_with(self, kernel: KernelPort) -> tuple[KernelPort, ...]:
         """The other ports of the Linux bridge that an interface is a port of."""
@@ -119,6 +161,16 @@ class Topology:
             if ip in host.vteps() or (namespace and namespace.holder_of(ip)):
                 return host
         return None
+
+    @cached_property
+    def _macs(self) -> frozenset[tuple[str, str]]:
+        return frozenset(
+            (host.name, link.mac) for host in self.estate.hosts for ns in host.namespaces for link in ns.links
+        )
+
+    def has_mac(self, host: Host, mac: str) -> bool:
+        """Whether any interface of a host has a MAC address."""
+        return (host.name, mac) in self._macs
 
     def instance_ports(self) -> tuple[SwitchPort, ...]:
         """Ports of br-int that something plugged for a port of the API and that no agent's own namespace has."""

@@ -124,6 +124,10 @@ class Walk:
         index = self.hop(parent, kernel.host, kernel.link.name, f"leaves host {kernel.host.name}", packet=str(frame))
         self.departed.append(Departure(frame, kernel, index))
         self.end(index, Verdict.LEFT)
+        lan = self.world.topology.outer_lan
+        for other in lan if kernel in lan else ():
+            if other != kernel and (frame.is_to_many or self.world.topology.has_mac(other.host, frame.destination)):
+                self.receive(other, frame, index)
 
     def receive(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
         """A frame comes in by an interface of the kernel."""

@@ -12,6 +12,8 @@ from warren.inspect.snapshot.model import Address, KernelNeighbour, KernelRoute,
 from warren.inspect.snapshot.text import Page
 
 _LINK: Final = re.compile(r"^(\d+): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
+_INDEX: Final = re.compile(r"if\d{1,9}")
+"""What stands for an interface in a namespace that has no name here."""
 _ONE_LINE: Final = re.compile(r"^(\d+): (\S+)\s+(inet6?) (\S+)")
 _ROUTE_TYPES: Final = frozenset(
     {"unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "blackhole", "prohibit", "throw"}
@@ -53,6 +55,7 @@ def _json_links(page: Page) -> Iterator[Link]:
             kind=str(details.get("info_kind", "")) if isinstance(details, dict) else "",
             master=str(item.get("master", "")),
             peer_index=_number(item.get("link_index")),
+            peer_name=str(item.get("link", "")),
             peer_namespace=str(item.get("link_netns", "")),
             addresses=tuple(_json_addresses(item)),
         )
@@ -102,7 +105,8 @@ def _text_link(found: re.Match[str]) -> Link:
         is_up="UP" in flags.split(","),
         has_carrier="NO-CARRIER" not in flags,
         master=settings.get("master", ""),
-        peer_index=int(other[2:]) if other and other.startswith("if") and other[2:].isdecimal() else 0,
+        peer_index=int(other[2:]) if other and _INDEX.fullmatch(other) else 0,
+        peer_name=other if other and not _INDEX.fullmatch(other) else "",
     )
 
 

@@ -114,6 +114,8 @@ class Link:
     kind: str = ""
     master: str = ""
     peer_index: int = 0
+    peer_name: str = ""
+    """Name of a veth's other end in the same namespace; for other kinds, the interface below."""
     peer_namespace: str = ""
     """Name of the namespace of a veth's other end, where ip(8) knew one."""
     addresses: tuple[Address, ...] = ()
