@@ -246,7 +246,7 @@ STARTED = (
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(sorted(STEPS)), min_size=20, max_size=80))
 def test_deltas_to_touched_hosts_add_up_to_a_fresh_state(seed: int, names: list[str]) -> None:
     _live(World(seed), names)
@@ -282,12 +282,11 @@ def _check_promises(world: World) -> None:
 
 def test_such_requests_reach_every_rule_and_every_kind_of_object() -> None:
     SEEN.clear()
-    for seed in range(60):
+    told = ("deployment", "network", "port", "neighbour", "peer", "group", "router", "dhcp")
+    wanted = {*STEPS, *(f"set {kind}" for kind in told), *(f"delete {kind}" for kind in told[1:])}
+    for seed in range(200):
         world = World(seed)
         _live(world, world.random.choices(sorted(STEPS), k=60))
-    for name in STEPS:
-        assert SEEN[name], f"no {name} ever succeeded"
-    for kind in ("deployment", "network", "port", "neighbour", "peer", "group", "router", "dhcp"):
-        assert SEEN[f"set {kind}"], f"no {kind} was ever sent"
-    for kind in ("network", "port", "neighbour", "peer", "group", "router", "dhcp"):
-        assert SEEN[f"delete {kind}"], f"no {kind} was ever deleted"
+        if wanted <= SEEN.keys():
+            return
+    assert sorted(wanted - SEEN.keys()) == []

@@ -37,6 +37,8 @@ class Hosts:
         self._lock = threading.Lock()
         self._heard: dict[HostName, float] = {HostName(host): at for host, at in store.heartbeats().items()}
         self._unwritten: set[HostName] = set()
+        self._settled: tuple[int, frozenset[HostName]] | None = None
+        """Revision and living hosts for which nothing was left to place."""
 
     def heartbeats(self) -> dict[HostName, float]:
         """Host -> Unix time of its last report."""
@@ -68,7 +70,8 @@ class Hosts:
             foreign[:] = reported.foreign
             return reported.change
 
-        if rule(self._store.snapshot):
+        now = self._store.snapshot
+        if now.effective(rule(now)):
             self._store.commit(rule)
         if foreign:
             log.warning("report.foreign", host=host, ignored=sorted(foreign))
@@ -88,5 +91,9 @@ class Hosts:
     def place(self) -> None:
         """Move what runs on hosts that died or are drained; bind what can be bound now."""
         context = self.context(NOBODY)
-        if place_all(self._store.current(), context):
-            self._store.commit(lambda now: place_all(now, context))
+        now = self._store.current()
+        if (now.revision, context.alive) == self._settled:
+            return
+        if now.effective(place_all(now, context)):
+            now = self._store.commit(lambda now: place_all(now, context))
+        self._settled = (now.revision, context.alive)

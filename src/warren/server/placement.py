@@ -5,7 +5,7 @@ host that has fewest; while there is none, it stays where it is: its data plane 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from warren.core.ids import HostName
 from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
@@ -16,10 +16,21 @@ from warren.server.snapshot import Change, Snapshot
 NETWORK_ROLE = "network"
 
 
-def hosts_for(now: Snapshot, context: Context, agent_type: str) -> list[model.Host]:
-    """Live hosts with the network role whose agent of this type is in service, by name."""
-    found = (now.get(model.Host, host) for host in sorted(context.alive))
-    return [host for host in found if host and NETWORK_ROLE in host.roles and _in_service(now, host.id, agent_type)]
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Live hosts with the network role, by name, whose agent for routers or for DHCP servers is in service."""
+
+    routers: tuple[model.Host, ...]
+    dhcp: tuple[model.Host, ...]
+
+
+def candidates(now: Snapshot, context: Context) -> Candidates:
+    found = [host for name in sorted(context.alive) if (host := now.get(model.Host, name))]
+    hosts = [host for host in found if NETWORK_ROLE in host.roles]
+    return Candidates(
+        routers=tuple(host for host in hosts if _in_service(now, host.id, model.L3_AGENT)),
+        dhcp=tuple(host for host in hosts if _in_service(now, host.id, model.DHCP_AGENT)),
+    )
 
 
 def _in_service(now: Snapshot, host: HostName, agent_type: str) -> bool:
@@ -32,13 +43,14 @@ def router_ports(now: Snapshot, router_id: str) -> list[model.Port]:
     return [port for port in now.find(model.Port, "port.device", router_id) if port.device_owner in owners]
 
 
-def place_router(now: Snapshot, context: Context, router_id: str) -> Change:
+def place_router(now: Snapshot, context: Context, router_id: str, among: Candidates | None = None) -> Change:
     """Give the router a host if it needs one, and bring its ports there."""
+    among = among or candidates(now, context)
     router = now.of(model.Router, router_id)
     ports = router_ports(now, router_id)
     host = _chosen(
         router.host,
-        [host for host in hosts_for(now, context, model.L3_AGENT) if _reaches(now, host, ports)],
+        [host for host in among.routers if _reaches(now, context, host, ports)],
         lambda name: len(now.ids("router.host", name)),
     )
     if not ports:
@@ -67,9 +79,8 @@ def _hostless(ports: list[model.Port]) -> str:
     return model.DOWN if ports else model.ACTIVE
 
 
-def _reaches(now: Snapshot, host: model.Host, ports: list[model.Port]) -> bool:
-    physical = {now.of(model.Network, port.network_id).physical_network for port in ports} - {None}
-    return physical <= set(host.bridge_mappings or {})
+def _reaches(now: Snapshot, context: Context, host: model.Host, ports: Iterable[model.Port]) -> bool:
+    return not any(binding.refusal(now, context, port, host.id) for port in ports)
 
 
 def _moved_ports(now: Snapshot, context: Context, ports: Iterable[model.Port], host: HostName) -> list[model.Port]:
@@ -96,15 +107,12 @@ def _chosen(present: HostName, eligible: list[model.Host], load: Callable[[HostN
     return min(names, key=lambda name: (load(name), name))
 
 
-def place_dhcp(now: Snapshot, context: Context, port: model.Port) -> Change:
+def place_dhcp(now: Snapshot, context: Context, port: model.Port, among: Candidates | None = None) -> Change:
     """Give the network's DHCP server a host."""
-    eligible = [host for host in hosts_for(now, context, model.DHCP_AGENT) if _reaches(now, host, [port])]
-    host = _chosen(port.host, eligible, lambda name: _dhcp_servers(now, name))
+    among = among or candidates(now, context)
+    eligible = [host for host in among.dhcp if _reaches(now, context, host, [port])]
+    host = _chosen(port.host, eligible, lambda name: len(now.ids("port.dhcp_host", name)))
     return Change.put(*_moved_ports(now, context, [port], host))
-
-
-def _dhcp_servers(now: Snapshot, host: HostName) -> int:
-    return sum(port.device_owner == "network:dhcp" for port in now.find(model.Port, "port.host", host))
 
 
 def place_all(now: Snapshot, context: Context) -> Change:
@@ -113,11 +121,12 @@ def place_all(now: Snapshot, context: Context) -> Change:
     for host in sorted(context.alive):
         change = change.then(Change.put(*binding.rebound(now, context, host)))
     now = now.after(change)
+    among = candidates(now, context)
     for router in sorted(now.all(model.Router), key=lambda router: router.id):
-        step = place_router(now, context, router.id)
+        step = now.effective(place_router(now, context, router.id, among))
         now, change = now.after(step), change.then(step)
     for network in sorted(now.all(model.Network), key=lambda network: network.id):
         for port in now.find(model.Port, "port.dhcp", network.id):
-            step = place_dhcp(now, context, port)
+            step = now.effective(place_dhcp(now, context, port, among))
             now, change = now.after(step), change.then(step)
     return change

@@ -69,6 +69,7 @@ INDEXES: Final[Mapping[str, Index]] = {
     "port.network_host": Index(kind="port", keys=lambda p: [(p.network_id, p.host)] if p.is_bound else []),
     "port.device": Index(kind="port", keys=lambda p: [p.device_id] if p.device_id else []),
     "port.dhcp": Index(kind="port", keys=lambda p: [p.network_id] if p.device_owner == "network:dhcp" else []),
+    "port.dhcp_host": Index(kind="port", keys=lambda p: [p.host] if p.device_owner == "network:dhcp" else []),
     "port.group": Index(kind="port", keys=lambda p: p.security_groups),
     "port.group_host": Index(
         kind="port", keys=lambda p: [(group, p.host) for group in p.security_groups] if p.is_bound else []
@@ -151,6 +152,10 @@ class Snapshot:
 
     def all_keys(self) -> set[Key]:
         return {Key(kind, resource_id) for kind, resources in self._resources.items() for resource_id in resources}
+
+    def effective(self, change: Change) -> Change:
+        """The part of a change that changes something."""
+        return Change({key: value for key, value in change.values.items() if self.at(key) != value})
 
     def after(self, change: Change, revision: int | None = None) -> "Snapshot":
         """The snapshot with a change. Without a revision it keeps this one's: a rule in the midst of its work."""

@@ -93,7 +93,7 @@ class Store:
             with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
                 self._catch_up(connection)
                 before = self.snapshot
-                change = _effective(before, rule(before))
+                change = before.effective(rule(before))
                 if not change:
                     return before
                 after = before.after(change, before.revision + 1)
@@ -187,11 +187,6 @@ def _read(kind: str, body: str | None) -> Resource | None:
 def _difference(before: Snapshot, after: Snapshot) -> Change:
     keys = before.all_keys() | after.all_keys()
     return Change({key: after.at(key) for key in keys if before.at(key) != after.at(key)})
-
-
-def _effective(before: Snapshot, change: Change) -> Change:
-    """The part of a change that changes something."""
-    return Change({key: value for key, value in change.values.items() if before.at(key) != value})
 
 
 def _write(connection: Connection, before: Snapshot, change: Change, revision: int) -> None:
