@@ -14,14 +14,14 @@ from rich.table import Table
 
 from warren.core.errors import NotFound
 from warren.core.state import NetworkType, Plug, TunnelMode
-from warren.lab import control, host, machine, status
+from warren.lab import control, machine, status
 from warren.lab.api import Client
 from warren.lab.directory import LabDirectory, open_lab
 from warren.lab.down import take_down
 from warren.lab.experiments import output, results
 from warren.lab.experiments.run import check_lab, chosen
 from warren.lab.experiments.run import run as run_experiments
-from warren.lab.instances import Kind, boot, load, load_all
+from warren.lab.instances import Instance, Kind, boot, console, find
 from warren.lab.plan import LabPlan, checked_name, plan_hosts
 from warren.lab.report import render
 from warren.lab.signals import ending_in_order, uninterrupted
@@ -29,6 +29,7 @@ from warren.lab.terminal import Teller, sum_up
 from warren.lab.up import bring_up
 
 F = TypeVar("F", bound=Callable[..., object])
+GUEST_COMMAND_S = 3600.0
 _console = Console(highlight=False)
 
 
@@ -231,21 +232,23 @@ def execute(name: str, where: str, words: tuple[str, ...]) -> None:
 @_named
 @click.argument("where", metavar="HOST|INSTANCE")
 def shell(name: str, where: str) -> None:
-    """Open a shell on a host or in an instance."""
-    _become(name, where, ["bash", "--norc", "-i"])
+    """Open a shell on a host or in an instance; of a real guest, its console, which Ctrl-] leaves."""
+    lab = open_lab(name)
+    found = find(lab, where)
+    if isinstance(found, Instance) and found.kind is Kind.QEMU:
+        console.attach(found.directory)
+    else:
+        _become(name, where, ["bash", "--norc", "-i"])
 
 
 def _become(name: str, where: str, words: list[str]) -> None:
     lab = open_lab(name)
-    if where in load_all(lab):
-        instance = load(lab, where)
-        if instance.kind is Kind.QEMU:
-            done = instance.run(lab, *words, timeout_s=600)
-            click.echo(done.stdout, nl=False)
-            sys.exit(done.returncode)
-        place = instance.place(lab)
-    else:
-        place = host.place(lab, where)
+    found = find(lab, where)
+    if isinstance(found, Instance) and found.kind is Kind.QEMU:
+        done = found.run(lab, *words, timeout_s=GUEST_COMMAND_S)
+        click.echo(done.stdout, nl=False)
+        sys.exit(done.returncode)
+    place = found.place(lab) if isinstance(found, Instance) else found
     os.execvpe("nsenter", place.command(words), place.environment())  # noqa: S606 - no shell is wanted
 
 

@@ -1,14 +1,20 @@
-"""A guest's second serial line: commands in, output and exit status out. The other end is `guest-init.sh`.
+"""A guest's serial lines: the console for people, and the second one for commands. The other end is `guest-init.sh`.
 
-It works without the guest's network, which is what the experiments look at.
+The second takes commands and gives their output and exit status. Both work without the guest's
+network, which is what the experiments look at.
 """
 
 import base64
+import os
 import secrets
+import select
 import shlex
 import socket
 import subprocess
+import sys
+import termios
 import time
+import tty
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +23,8 @@ from warren.core.errors import Conflict, Unreachable
 
 LISTENS: Final = "warren guest listens"
 """What the guest writes to its console when it takes commands."""
+LEAVE: Final = b"\x1d"
+"""Ctrl-], with which telnet is left, too."""
 
 
 def run(directory: Path, command: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
@@ -36,6 +44,44 @@ def run(directory: Path, command: Sequence[str], *, timeout_s: float) -> subproc
     except OSError as error:
         raise Conflict("InstanceEnded", f"The guest in {directory} does not answer: {error}.") from error
     return subprocess.CompletedProcess(list(command), status, output, output)
+
+
+def attach(directory: Path) -> None:
+    """Join this terminal to the guest's console, until Ctrl-] or the guest's end.
+
+    Raises:
+        Conflict: the guest has ended.
+    """
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(str(directory / "console.sock"))
+        except OSError as error:
+            raise Conflict("InstanceEnded", f"The guest in {directory} does not answer: {error}.") from error
+        line.sendall(b"\n")
+        keyboard = sys.stdin.fileno()
+        before = termios.tcgetattr(keyboard) if sys.stdin.isatty() else None
+        try:
+            if before:
+                tty.setraw(keyboard)
+            _join(line, keyboard)
+        finally:
+            if before:
+                termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def _join(line: socket.socket, keyboard: int) -> None:
+    while True:
+        ready, _, _ = select.select([line.fileno(), keyboard], [], [])
+        if line.fileno() in ready:
+            shown = line.recv(65536)
+            if not shown:
+                return
+            os.write(sys.stdout.fileno(), shown)
+        if keyboard in ready:
+            typed = os.read(keyboard, 65536)
+            if not typed or LEAVE in typed:
+                return
+            line.sendall(typed)
 
 
 def _wait_for_guest(log: Path, deadline: float) -> None:

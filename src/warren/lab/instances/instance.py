@@ -12,6 +12,7 @@ from warren.lab import host
 from warren.lab.directory import LabDirectory
 from warren.lab.host import Place
 from warren.lab.instances import console
+from warren.lab.plan import UNDERLAY, WORLD
 
 
 class Kind(str, Enum):
@@ -70,19 +71,21 @@ def save(instance: Instance) -> None:
     (instance.directory / "instance.json").write_bytes(msgspec.json.format(msgspec.json.encode(_written(instance))))
 
 
-def load(lab: LabDirectory, name: str) -> Instance:
-    """The instance of that name.
+def find(lab: LabDirectory, name: str) -> Instance | Place:
+    """The instance or the host of that name; `world` and `underlay` are hosts here.
 
     Raises:
-        NotFound: there is none; the message lists those there are.
+        NotFound: there is neither; the message lists those there are.
+        Conflict: it has ended.
     """
-    found = load_all(lab)
-    if name not in found:
-        there = ", ".join(found) or "none"
-        raise NotFound(
-            "InstanceNotFound", f"Lab '{lab.plan.name}' has no host or instance '{name}' (instances: {there})."
-        )
-    return found[name]
+    instances = load_all(lab)
+    if name in instances:
+        return instances[name]
+    hosts = (*(planned.name for planned in lab.plan.hosts), WORLD, UNDERLAY)
+    if name not in hosts:
+        there = f"hosts {', '.join(hosts)}" + (f"; instances {', '.join(instances)}" if instances else "")
+        raise NotFound("PlaceNotFound", f"Lab '{lab.plan.name}' has no host or instance '{name}'; it has {there}.")
+    return host.place(lab, name)
 
 
 def load_all(lab: LabDirectory) -> dict[str, Instance]:
