@@ -27,7 +27,7 @@ class Field:
     pieces: "tuple[Piece, ...]"
     """Where its bits live, most significant first; empty for a cell, which is its own place."""
     order: int
-    """Position in a printed match."""
+    """Position in a printed match, and of a cell's value in a packet; counts from 0 without gaps."""
 
     @property
     def mask(self) -> int:
@@ -48,23 +48,24 @@ class Piece:
 
 BY_NAME: Final[dict[str, Field]] = {}
 """Every name, alias and NXM/OXM name -> its field."""
+FIELDS: Final[list[Field]] = []
+"""In the order of a printed match."""
 REGISTERS: Final = 32
 """16 up to Open vSwitch 3.5, 32 since."""
 
 
 def _cell(name: str, bits: int, shape: Format, nxm: str = "", *others: str) -> Field:
     return _declare(
-        Field(name=name, bits=bits, format=shape, nxm=nxm or name, others=others, pieces=(), order=len(BY_NAME))
+        Field(name=name, bits=bits, format=shape, nxm=nxm or name, others=others, pieces=(), order=len(FIELDS))
     )
 
 
 def _alias(name: str, bits: int, shape: Format, nxm: str, pieces: tuple[Piece, ...], *others: str) -> Field:
-    return _declare(
-        Field(name=name, bits=bits, format=shape, nxm=nxm, others=others, pieces=pieces, order=len(BY_NAME))
-    )
+    return _declare(Field(name=name, bits=bits, format=shape, nxm=nxm, others=others, pieces=pieces, order=len(FIELDS)))
 
 
 def _declare(field: Field) -> Field:
+    FIELDS.append(field)
     for name in {field.name, field.nxm, *field.others}:
         if name in BY_NAME:
             raise ValueError(f"two fields are called {name}")
