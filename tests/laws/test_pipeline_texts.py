@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+from hypothesis import given
+
 from warren.core.ids import HostName, LocalVlan, NetworkId, OfPort, PortId, SegmentationId
 from warren.core.state import (
     Deployment,
@@ -10,13 +13,14 @@ from warren.core.state import (
     Network,
     NetworkType,
     Peer,
+    Plug,
     Port,
     StateObject,
     TunnelMode,
 )
-from warren.pipeline import Layout, PhysicalNetwork, SwitchView, render
+from warren.pipeline import Layout, PhysicalNetwork, SwitchView, refusal, render, unwired_reason
 from warren.pipeline.br_int import of_port
-from warren.testing.states import mac, network_id, port_id
+from warren.testing.states import MAX_PORTS, NETWORKS, Scene, mac, network_id, port_id, scenes
 
 LEARN = (
     "learn(table=20,hard_timeout=300,priority=1,cookie=0xff000000000000,NXM_OF_VLAN_TCI[0..11],"
@@ -186,3 +190,65 @@ def test_kept_flows_of_a_port_are_those_that_would_be_rendered_afresh() -> None:
     kept = render(desired, seen, LAYOUT)["br-int"]
     of_port.cache_clear()
     assert render(desired, seen, LAYOUT)["br-int"] == kept == first
+
+
+def test_bridges_whose_ports_are_not_there_yet_have_what_needs_no_port() -> None:
+    desired = state(Deployment(), *PEERS, *TENANT, *OUTSIDE, on(TENANT[0], 1), on(OUTSIDE[0], 2))
+    bare = replace(view(TENANT[0], OUTSIDE[0]), ofports={"br-int": {"if1": OfPort(9)}, "br-tun": {}, "br-ex": {}})
+    assert lines(desired, bare, "br-ex") == {"table=0, priority=0 actions=NORMAL"}
+    assert not [line for line in lines(desired, bare, "br-tun") if "in_port" in line or "table=10" in line]
+    assert "table=62, priority=2,reg6=0x1,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=output:9" in lines(
+        desired, bare, "br-int"
+    )
+
+
+def test_a_bridge_has_the_networks_of_its_own_wire_only() -> None:
+    wires = {"public": PhysicalNetwork(bridge="br-ex"), "other": PhysicalNetwork(bridge="br-other")}
+    layout = replace(LAYOUT, physical_networks=wires)
+    seen = view(OUTSIDE[0])
+    seen = replace(seen, ofports={**seen.ofports, "br-other": {"phy-br-other": OfPort(1)}})
+    rendered = render(state(Deployment(), OUTSIDE[0], on(OUTSIDE[0], 1)), seen, layout)
+    assert not [key for key in rendered["br-other"].desired if key.priority == 4]
+    assert [key for key in rendered["br-ex"].desired if key.priority == 4]
+
+
+def test_a_peer_without_an_address_and_this_host_itself_get_no_tunnel() -> None:
+    nameless = Peer(host=HostName("new"), vtep_ip="")
+    myself = Peer(host=HostName("me"), vtep_ip=LAYOUT.local_ip)
+    assert lines(state(Deployment(), nameless, myself), view(), "br-tun") == set(INITIAL.splitlines())
+
+
+def test_what_is_plugged_before_its_network_is_known_stays_dead() -> None:
+    orphan = on(TENANT[0], 1)
+    assert lines(state(Deployment(), orphan), view(TENANT[0]), "br-int") == lines(state(Deployment()), view(), "br-int")
+    assert "is not known here" in (unwired_reason(orphan, state(Deployment())) or "")
+
+
+@given(scene=scenes())
+def test_br_int_never_forwards_by_normal(scene: Scene) -> None:
+    numbers = range(1, MAX_PORTS + 1)
+    seen = SwitchView(
+        ofports={"br-int": {"patch-tun": OfPort(1), **{f"if{number}": OfPort(8 + number) for number in numbers}}},
+        interfaces={port: f"if{int(port[4:8], 16)}" for port in scene.plugged},
+        local_vlans={network.id: LocalVlan(number) for number, network in enumerate(NETWORKS, 1)},
+    )
+    flows = render(scene.state, seen, LAYOUT)["br-int"].desired.values()
+    assert not [flow for flow in flows if "NORMAL" in flow.actions]
+
+
+SECURED = on(TENANT[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        (replace(SECURED, plug=Plug.OVS), "refused"),
+        (replace(SECURED, plug=Plug.OVS, port_security_enabled=False), "wired"),
+        (replace(SECURED, plug=Plug.HYBRID), "wired"),
+        (replace(SECURED, plug=Plug.OVS, device_owner="network:dhcp"), "wired"),
+    ],
+)
+def test_a_port_whose_groups_nothing_enforces_is_refused_and_stays_dead(port: Port, expected: str) -> None:
+    rendered = lines(state(Deployment(), TENANT[0], port), view(TENANT[0]), "br-int")
+    is_wired = any("in_port=9" in line for line in rendered)
+    assert (is_wired, refusal(port) is None) == ((True, True) if expected == "wired" else (False, False))

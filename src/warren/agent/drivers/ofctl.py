@@ -159,9 +159,9 @@ def parse_flow(line: str) -> tuple[Flow, Counters | None]:
 
 def _split(rest: str) -> tuple[str, str]:
     """`hard_timeout=300, idle_age=5, priority=1,in_port=1` -> (`hard_timeout=300`, `priority=1,in_port=1`)."""
-    parts = [part.strip() for part in rest.split(", ")]
+    parts = rest.replace(", ", " ").split()
     options = [part for part in parts if _OPTION.match(part)]
-    matches = [part for part in parts if part and not _OPTION.match(part) and not part.startswith(_AGES)]
+    matches = [part for part in parts if not _OPTION.match(part) and not part.startswith(_AGES)]
     if len(matches) > 1:
         raise Rejected(f"ovs-ofctl printed a flow that cannot be read: {rest!r}")
     return ",".join(options), matches[0] if matches else ""
