@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from warren.core.state import Plug
 from warren.lab import api, control, processes
 from warren.lab.directory import LabDirectory
 from warren.lab.down import take_down
@@ -120,7 +119,7 @@ class Estate:
 def lab() -> Iterator[LabDirectory]:
     name = f"e2e{secrets.token_hex(3)}"
     try:
-        yield bring_up(LabPlan(name=name, hosts=plan_hosts(total=3, network_hosts=1), plug=Plug.OVS), lambda _: None)
+        yield bring_up(LabPlan(name=name, hosts=plan_hosts(total=3, network_hosts=1)), lambda _: None)
     finally:
         take_down(name)
 
@@ -130,7 +129,9 @@ def estate(lab: LabDirectory) -> Estate:
     client = control.wait_for_server(lab)
     external = client.create_external_network("public", control.PHYSICAL_NETWORK)
     client.create_external_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
-    network = client.create_network("inside", port_security=False)
+    for group in client.groups():
+        client.allow(group, "icmp")
+    network = client.create_network("inside")
     subnet = client.create_subnet("inside", network, "192.168.5.0/24", "192.168.5.1")
     router = client.create_router("r1")
     client.set_gateway(router, external)
@@ -277,6 +278,20 @@ def dhcp_namespace_removed(estate: Estate) -> None:
     estate.host("network").must("ip", "netns", "delete", estate.dhcp_namespace)
 
 
+def group_rule_removed(estate: Estate) -> None:
+    chain = f"warren-o{estate.first.port_id[:11]}"
+    estate.host("compute1").must("iptables", "-D", chain, "1")
+
+
+def group_rule_added(estate: Estate) -> None:
+    chain = f"warren-i{estate.first.port_id[:11]}"
+    estate.host("compute1").must("iptables", "-I", chain, "1", "-j", "ACCEPT")
+
+
+def every_rule_removed(estate: Estate) -> None:
+    estate.host("compute1").must("iptables", "-F")
+
+
 DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (flows_removed, ("flow.repair", "bridge=br-tun", "table=22", "had=nothing", "because=")),
     (flow_changed, ("flow.repair", "bridge=br-tun", "table=4", "had=drop", "because=")),
@@ -291,13 +306,17 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (router_namespace_removed, ("setting.repair", "kind=namespace", "qrouter-", "had=nothing")),
     (router_interface_removed, ("ovsdb.repair", "row=port/qr-", "had=nothing")),
     (dnsmasq_killed, ("setting.repair", "kind=process", "name=dnsmasq", "had=nothing", "serves DHCP")),
+    (group_rule_removed, ("filter.repair", "name=filter/warren-o", "groups of port/")),
+    (group_rule_added, ("filter.repair", "name=filter/warren-i", "groups of port/")),
+    (every_rule_removed, ("filter.repair", "name=filter/FORWARD", "had=nothing", "security groups")),
     (dhcp_namespace_removed, ("setting.repair", "kind=namespace", "qdhcp-", "had=nothing")),
 ]
 
 
 def everything_of(estate: Estate) -> dict[str, list[str]]:
-    """What a person would look at on the network host, without counters, ages and what OVS and the kernel number."""
-    network = estate.host("network")
+    """What a person would look at on hosts, without counters, ages and what OVS and the kernel number."""
+    compute, network = estate.host("compute1"), estate.host("network")
+    rules = (*compute.must("iptables-save").splitlines(), *compute.must("ip6tables-save").splitlines())
     found = {"ovsdb": network.must("sh", "-c", "ovs-vsctl show | grep -v '^[0-9a-f-]*$'").splitlines()}
     for bridge in ("br-int", "br-tun", "br-ex"):
         flows = network.must("ovs-ofctl", "--no-stats", "--names", "dump-flows", bridge).splitlines()
@@ -307,8 +326,10 @@ def everything_of(estate: Estate) -> dict[str, list[str]]:
         inside = ("ip", "netns", "exec", namespace)
         found[f"{namespace} addresses"] = network.must(*inside, "ip", "-br", "address").splitlines()
         found[f"{namespace} routes"] = network.must(*inside, "ip", "route").splitlines()
-        rules = network.must(*inside, "iptables-save").splitlines()
-        found[f"{namespace} rules"] = [COUNTERS.sub("", line) for line in rules if not line.startswith("#")]
+        translations = network.must(*inside, "iptables-save").splitlines()
+        found[f"{namespace} rules"] = [COUNTERS.sub("", line) for line in translations if not line.startswith("#")]
+    found["compute1 rules"] = [COUNTERS.sub("", line) for line in rules if not line.startswith("#")]
+    found["compute1 sets"] = compute.must("ipset", "save").splitlines()
     servers = network.must("ip", "netns", "pids", estate.dhcp_namespace).split()
     return {what: sorted(lines) for what, lines in found.items()} | {"dnsmasq": ["runs"] * len(servers)}
 
@@ -322,12 +343,25 @@ def test_what_somebody_changed_by_hand_is_put_back_at_once_and_the_log_says_why(
     estate: Estate, disturb: Callable[[Estate], None], line: tuple[str, ...]
 ) -> None:
     before = everything_of(estate)
-    with estate.logs("network", *line):
+    with estate.logs("compute1" if line[0] == "filter.repair" else "network", *line):
         disturb(estate)
     deadline = time.monotonic() + PATIENCE_S
     while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
         pass
     assert left == []
+
+
+def test_what_has_no_event_is_put_back_by_the_audit(estate: Estate) -> None:
+    compute = estate.host("compute2")
+    config = estate.lab.host("compute2") / "run" / "warren" / "agent.toml"
+    estate.kill_agent("compute2")
+    config.write_text("audit_interval_s = 0.5\n" + config.read_text())
+    control.run_agent(estate.lab, compute)
+    members = [line for line in compute.must("ipset", "save").splitlines() if line.startswith("add warren4-")]
+    with estate.logs("compute2", "filter.repair", "kind=set", "addresses of group/"):
+        compute.must("ipset", "del", *members[0].split()[1:])
+    now = compute.must("ipset", "save").splitlines()
+    assert members[0] in now
 
 
 def test_what_is_not_warrens_is_left_alone(estate: Estate) -> None:
@@ -360,47 +394,16 @@ def test_a_port_is_down_when_its_interface_goes_and_active_when_it_comes_back(es
     )
     try:
         estate.wait_status(instance.port_id, "ACTIVE")
-        tap = f"tap{instance.port_id[:11]}"
+        qvo = f"qvo{instance.port_id[:11]}"
         compute = estate.host("compute1")
-        compute.must("ovs-vsctl", "del-port", tap)
+        compute.must("ovs-vsctl", "del-port", qvo)
         estate.wait_status(instance.port_id, "DOWN")
-        assert tap not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
+        assert qvo not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
         ids = f"external_ids:iface-id={instance.port_id}"
-        compute.must("ovs-vsctl", "add-port", "br-int", tap, "--", "set", "Interface", tap, ids)
+        compute.must("ovs-vsctl", "add-port", "br-int", qvo, "--", "set", "Interface", qvo, ids)
         estate.wait_status(instance.port_id, "ACTIVE")
     finally:
         boot.remove(estate.lab, estate.client, instance)
-
-
-def test_a_port_that_the_host_refuses_is_never_active_and_says_why(estate: Estate) -> None:
-    guarded = estate.client.create_network("guarded")
-    estate.client.create_subnet("guarded", guarded, "192.168.6.0/24", "192.168.6.1")
-    port = estate.client.create_port("guarded", guarded, "compute1")
-    tap = f"tap{port.id[:11]}"
-    compute = estate.host("compute1")
-    try:
-        assert port.vif_type == "binding_failed"
-        compute.must(
-            "ovs-vsctl",
-            "add-port",
-            "br-int",
-            tap,
-            "--",
-            "set",
-            "Interface",
-            tap,
-            "type=internal",
-            f"external_ids:iface-id={port.id}",
-        )
-        api.wait_until(
-            lambda: compute.must("ovs-vsctl", "get", "Port", tap, "tag").strip() == "4095", "a dead tag", PATIENCE_S
-        )
-        assert tap not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
-        assert estate.client.port(port.id).status != "ACTIVE"
-    finally:
-        compute.must("ovs-vsctl", "--if-exists", "del-port", tap)
-        estate.client.delete("port", port.id)
-        estate.client.delete("network", guarded.id)
 
 
 def test_a_second_agent_on_the_host_is_refused_with_one_sentence(estate: Estate) -> None:

@@ -22,6 +22,7 @@ from warren.agent.preflight import check, layout_of, run_directory
 from warren.agent.report import Picture, Reporter
 from warren.agent.stages.bridges import Bridges
 from warren.agent.stages.dnsmasq import Dnsmasq
+from warren.agent.stages.filters import Filters
 from warren.agent.stages.flows import Flows
 from warren.agent.stages.namespaces import Namespaces
 from warren.agent.stages.replug import Replug
@@ -120,6 +121,7 @@ class Agent:
         return (
             Bridges(ovsdb, self._layout),
             Underlay(self._layout.underlay_interface, self._config.tunnel.local_ip),
+            Filters(self._config.plug),
             Namespaces(),
             Flows(self._layout, run_directory(self._config)),
             Replug(ovsdb, self._layout),

@@ -1,0 +1,135 @@
+"""Stage `filters`: security groups. A port whose groups are not in place is held back: dead until they are."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import structlog
+
+from warren.agent.decisions import Wording, say
+from warren.agent.drivers.filters import Filters as Driver
+from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.settle import Settlement, settle
+from warren.core import names
+from warren.core.errors import DriverError, Unmet
+from warren.core.state import Group, HostState, Plug, Port
+from warren.namespaces import Key, Setting, filters
+from warren.namespaces.groups import HOST, filtered_ports
+from warren.reconcile.plan import Plan, plan
+
+log = structlog.get_logger()
+
+
+class Filters:
+    """iptables, ip6tables and ipset on the host."""
+
+    name = "filters"
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, plug: Plug) -> None:
+        self._plug = plug
+        self._driver = Driver()
+        self._installed: Mapping[Key, Setting] = {}
+        self._known: Mapping[Key, Setting] | None = None
+        """What was desired when it was last read back as desired."""
+        self._covered: frozenset[str] = frozenset()
+        """Keys of the ports whose groups were last seen in place."""
+
+    def run(self, now: Pass) -> Outcome:
+        """Settle, unless all is as desired and nobody wrote rules."""
+        ports = filtered_ports(now.state)
+        if self._plug is Plug.OVS and not ports and not self._covered:
+            return Outcome(stage=self.name)
+        touched = now.looks_everywhere or HOST in now.named(Source.RULES)
+        if not touched and self._known is not None and filters(now.state, self._installed) == self._known:
+            return Outcome(stage=self.name)
+        try:
+            settled = self._settle(now)
+        except (DriverError, Unmet) as error:
+            now.held_back |= {port.key: str(error) for port in ports if port.key not in self._covered}
+            raise
+        uncovered = dict(_uncovered(now.state, settled))
+        now.held_back |= uncovered
+        self._covered = frozenset(port.key for port in ports if port.key not in uncovered)
+        return Outcome(stage=self.name, changes=settled.changes, wrong=_wrong(settled))
+
+    def _settle(self, now: Pass) -> Settlement[Key, Setting]:
+        known, self._known = self._known, None
+        settled = settle(
+            lambda: self._difference(now.state),
+            self._driver.apply,
+            lambda changes: say(changes, RULES, known, now),
+            is_dry=now.is_dry,
+        )
+        if not settled.left:
+            self._known = filters(now.state, self._installed)
+        if (settled.planned.change or settled.planned.remove) and not now.is_dry:
+            self._cut(now.state)
+        return settled
+
+    def _difference(self, state: HostState) -> Plan[Key, Setting]:
+        self._installed = self._driver.installed()
+        return plan(filters(state, self._installed), self._installed)
+
+    def _cut(self, state: HostState) -> None:
+        """Where rules became others, end the connections that only the old ones allowed."""
+        try:
+            ended = self._driver.cut(state, self._installed)
+        except (DriverError, Unmet) as error:
+            log.warning("connections.not_cut", because=str(error))
+        else:
+            if ended:
+                log.info("connections.cut", count=ended, revision=state.revision)
+
+
+def _uncovered(state: HostState, settled: Settlement[Key, Setting]) -> Iterator[tuple[str, str]]:
+    """Key of each port that something wrong leaves open, or closed where it should not be -> what is wrong."""
+    ports = filtered_ports(state)
+    for key, had, want in _wrong_settings(settled.left):
+        why = settled.failed.get(key, f"{key.kind.value} {key.name} is not as it should be")
+        for port in ports:
+            if _concerns(state, port, had, want):
+                yield port.key, why
+
+
+def _wrong_settings(left: Plan[Key, Setting]) -> Iterator[tuple[Key, Setting, Setting]]:
+    """(key, what is there, what should be) of what is missing or another; what is too many harms nobody."""
+    for key, want in left.add.items():
+        yield key, Setting(), want
+    for key, (had, want) in left.change.items():
+        yield key, had, want
+
+
+def _concerns(state: HostState, port: Port, had: Setting, want: Setting) -> bool:
+    """Whether a port depends on a setting that is not as it should be."""
+    if want.owner:
+        return want.owner in (port.key, *_groups_behind(state, port))
+    missing = set(want.value.splitlines()) - set(had.value.splitlines())
+    foreign = set(had.value.splitlines()) - set(want.value.splitlines())
+    if foreign or not missing or not all(" qbr" in f" {line}" or " tap" in line for line in missing):
+        return True
+    return any(
+        names.qbr(port.id) in line or names.tap(port.id) in line or f"qbr{port.id[0]}+" in line for line in missing
+    )
+
+
+def _groups_behind(state: HostState, port: Port) -> set[str]:
+    """Keys of a port's groups and of the groups that their rules name as remote."""
+    own = [group for group_id in port.security_groups if (group := state.group(group_id))]
+    remote = {rule.remote_group_id for group in own for rule in group.rules if rule.remote_group_id}
+    return {group.key for group in own} | {f"{Group.kind}/{group_id}" for group_id in remote}
+
+
+def _wrong(settled: Settlement[Key, Setting]) -> dict[str, str]:
+    """Owner of each setting that is still not right -> why; the owner of what ports share is the host."""
+    return {
+        want.owner: settled.failed.get(key, f"{key.kind.value} {key.name} is not as it should be")
+        for key, _, want in _wrong_settings(settled.left)
+    }
+
+
+RULES: Final[Wording[Key, Setting]] = Wording(
+    event="filter",
+    where=lambda key, _: {"kind": key.kind.value, "name": key.name},
+    text=lambda setting: setting.value or "empty",
+    because=lambda setting: setting.reason,
+)
