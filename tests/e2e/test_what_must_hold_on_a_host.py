@@ -70,7 +70,7 @@ class Estate:
     def start_agent(self, host: str) -> None:
         """Start it and wait until its first pass is done."""
         with self.logs(host, "agent.ready"):
-            control.start_agent(self.lab, self.host(host), self.lab.plan.host(host))
+            control.run_agent(self.lab, self.host(host))
 
     @contextmanager
     def logs(self, host: str, *words: str, within_s: float = PATIENCE_S) -> Iterator[None]:
@@ -356,12 +356,11 @@ def test_what_has_no_event_is_put_back_by_the_audit(estate: Estate) -> None:
     config = estate.lab.host("compute2") / "run" / "warren" / "agent.toml"
     estate.kill_agent("compute2")
     config.write_text("audit_interval_s = 0.5\n" + config.read_text())
-    control.run_agent(estate.lab, compute)
+    estate.start_agent("compute2")
     members = [line for line in compute.must("ipset", "save").splitlines() if line.startswith("add warren4-")]
     with estate.logs("compute2", "filter.repair", "kind=set", "addresses of group/"):
         compute.must("ipset", "del", *members[0].split()[1:])
-    now = compute.must("ipset", "save").splitlines()
-    assert members[0] in now
+    api.wait_until(lambda: members[0] in compute.must("ipset", "save"), "the member to be back", PATIENCE_S)
 
 
 def test_what_is_not_warrens_is_left_alone(estate: Estate) -> None:

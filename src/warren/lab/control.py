@@ -106,12 +106,17 @@ def wait_for_server(lab: LabDirectory) -> Client:
 def start_agent(lab: LabDirectory, place: Place, host: HostPlan) -> None:
     """Configure a host's agent and start it. With the server not there yet, it asks again."""
     directory = lab.host(host.name)
-    inside = Path("/run/warren")
     token = agent_token((lab.server / "secret").read_bytes().strip(), host.name)
     _write_private(directory / "run" / "warren" / "agent.token", token)
     (directory / "run" / "warren" / "agent.toml").write_text(_agent_config(lab, host))
     lab.manifest.will_make(Made(kind="process", name="agent", where=host.name))
-    command = [sys.executable, "-m", "warren", "agent", "--config", str(inside / "agent.toml")]
+    run_agent(lab, place)
+
+
+def run_agent(lab: LabDirectory, place: Place) -> None:
+    """Start a host's agent, which is configured already: the first time, or again after it was ended."""
+    directory = lab.host(place.name)
+    command = [sys.executable, "-m", "warren", "agent", "--config", "/run/warren/agent.toml"]
     pid = place.start(command, log=directory / "agent.log")
     (directory / "agent.pid").write_text(f"{pid}\n")
 
