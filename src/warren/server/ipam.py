@@ -10,7 +10,7 @@ from warren.core.errors import Conflict, Invalid
 from warren.core.state import FixedIp
 from warren.server import model
 from warren.server.model import Pool
-from warren.server.snapshot import Snapshot
+from warren.server.snapshot import BLOCK_BITS, Snapshot, address_block
 
 
 def default_gateway(cidr: str) -> str | None:
@@ -36,10 +36,17 @@ def _pool(start: int, end: int) -> Pool:
     return Pool(start=str(IPv4Address(start)), end=str(IPv4Address(end)))
 
 
-def _candidates(subnet: model.Subnet) -> Iterator[str]:
+def _candidates(now: Snapshot, subnet: model.Subnet) -> Iterator[str]:
+    """The addresses of the pools, lowest first, without most of those that are taken."""
     for pool in subnet.allocation_pools:
-        for number in range(int(IPv4Address(pool.start)), int(IPv4Address(pool.end)) + 1):
-            yield str(IPv4Address(number))
+        number, last = int(IPv4Address(pool.start)), int(IPv4Address(pool.end))
+        while number <= last:
+            block = address_block(number)
+            if len(now.ids("port.address_block", (subnet.id, block))) == 1 << BLOCK_BITS:
+                number = (block + 1) << BLOCK_BITS
+            else:
+                yield str(IPv4Address(number))
+                number += 1
 
 
 def first_free(now: Snapshot, subnet: model.Subnet, taken: frozenset[str] = frozenset()) -> str | None:
@@ -47,7 +54,7 @@ def first_free(now: Snapshot, subnet: model.Subnet, taken: frozenset[str] = froz
     return next(
         (
             candidate
-            for candidate in _candidates(subnet)
+            for candidate in _candidates(now, subnet)
             if candidate not in taken and not now.ids("port.address", (subnet.id, candidate))
         ),
         None,

@@ -5,6 +5,7 @@ A snapshot is never changed; `after(change)` gives the next one. Knows no SQL an
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import Any, Final, TypeVar
 
 from warren.server import model
@@ -58,6 +59,14 @@ class Index:
     keys: Callable[[Any], Iterable[Hashable]]
 
 
+BLOCK_BITS: Final = 6
+"""Addresses are looked for in blocks of 64, so that full ones are passed over at once."""
+
+
+def address_block(number: int) -> int:
+    return number >> BLOCK_BITS
+
+
 INDEXES: Final[Mapping[str, Index]] = {
     "network.segment": Index(
         kind="network", keys=lambda n: [(n.network_type.value, n.physical_network, n.segmentation_id)]
@@ -76,6 +85,9 @@ INDEXES: Final[Mapping[str, Index]] = {
     ),
     "port.subnet": Index(kind="port", keys=lambda p: {f.subnet_id for f in p.fixed_ips}),
     "port.address": Index(kind="port", keys=lambda p: [(f.subnet_id, f.ip_address) for f in p.fixed_ips]),
+    "port.address_block": Index(
+        kind="port", keys=lambda p: {(f.subnet_id, address_block(int(IPv4Address(f.ip_address)))) for f in p.fixed_ips}
+    ),
     "port.mac": Index(kind="port", keys=lambda p: [(p.network_id, p.mac_address)]),
     "port.failed": Index(kind="port", keys=lambda p: [p.host] if p.vif_type == model.VIF_BINDING_FAILED else []),
     "router.host": Index(kind="router", keys=lambda r: [r.host] if r.host else []),
@@ -136,6 +148,9 @@ class Snapshot:
     def size(self, cls: type[T]) -> int:
         return len(self._resources[cls.kind])
 
+    def index(self, name: str) -> Mapping[Hashable, frozenset[str]]:
+        return self._indexes[name]
+
     def ids(self, index: str, key: Hashable) -> frozenset[str]:
         return self._indexes[index].get(key, frozenset())
 
@@ -187,9 +202,9 @@ def _reindexed(
             gone.setdefault(key, set()).add(resource_id)
         for key in new_keys - old_keys:
             come.setdefault(key, set()).add(resource_id)
-    return index.with_changes(
-        {
-            key: (index.get(key, frozenset()) - gone.get(key, set()) | come.get(key, set())) or None
-            for key in gone.keys() | come.keys()
-        }
-    )
+    changed: dict[Hashable, frozenset[str] | None] = {}
+    for key in gone.keys() | come.keys():
+        found = index.get(key, frozenset())
+        found = found - gone[key] if key in gone else found
+        changed[key] = (found | come[key] if key in come else found) or None
+    return index.with_changes(changed)

@@ -1,0 +1,118 @@
+"""Laws of the server's pure values: persistent mappings, snapshots' indexes, the choice of addresses, paging."""
+
+from ipaddress import IPv4Address
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from warren.core.ids import MacAddress, NetworkId, PortId, SubnetId
+from warren.core.state import FixedIp
+from warren.server import ipam, model
+from warren.server.attributes.port import PORT
+from warren.server.model import Key, Pool
+from warren.server.persistent import PersistentMap
+from warren.server.policy import Caller
+from warren.server.query import parse_query, select
+from warren.server.snapshot import INDEXES, Change, Snapshot
+
+NETWORK = NetworkId("n")
+CALLER = Caller(user_id="u", project_id="p", roles=frozenset({"admin"}))
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 400), st.none() | st.sampled_from("abc"), max_size=20), max_size=8))
+def test_a_persistent_mapping_is_a_mapping_and_none_before_it_changes(changes: list[dict[int, str | None]]) -> None:
+    plain: dict[int, str] = {}
+    kept = [(PersistentMap[int, str](), dict(plain))]
+    for change in changes:
+        plain = {key: value for key, value in {**plain, **change}.items() if value is not None}
+        kept.append((kept[-1][0].with_changes(change), dict(plain)))
+    for persistent, expected in kept:
+        assert dict(persistent) == expected
+        assert len(persistent) == len(expected)
+        assert all((key in persistent) == (key in expected) for key in range(401))
+
+
+def port(number: int, subnet: model.Subnet, address: int, host: str = "") -> model.Port:
+    return model.Port(
+        id=PortId(f"p{number}"),
+        project_id="p",
+        network_id=NETWORK,
+        mac_address=MacAddress(f"fa:16:3e:00:{number // 256:02x}:{number % 256:02x}"),
+        fixed_ips=(FixedIp(subnet_id=subnet.id, ip_address=str(IPv4Address(address))),),
+        host=host,  # type: ignore[arg-type]
+        name=host,
+    )
+
+
+SUBNET = model.Subnet(
+    id=SubnetId("s"),
+    project_id="p",
+    network_id=NETWORK,
+    cidr="10.0.0.0/23",
+    gateway_ip="10.0.0.1",
+    allocation_pools=(Pool(start="10.0.0.2", end="10.0.0.100"), Pool(start="10.0.0.120", end="10.0.1.254")),
+)
+FIRST = int(IPv4Address("10.0.0.0"))
+
+
+@settings(max_examples=60)
+@given(st.sets(st.integers(0, 511)), st.integers(0, 511))
+def test_the_address_given_is_the_lowest_free_one_of_the_pools(scattered: set[int], filled: int) -> None:
+    taken = scattered | set(range(filled))
+    ports = [port(number, SUBNET, FIRST + number) for number in taken]
+    now = Snapshot().after(Change.put(SUBNET, *ports))
+    in_pools = [*range(2, 101), *range(120, 511)]
+    free = next((number for number in in_pools if number not in taken), None)
+    assert ipam.first_free(now, SUBNET) == (None if free is None else str(IPv4Address(FIRST + free)))
+
+
+ports_by_number = st.dictionaries(
+    st.integers(0, 20), st.none() | st.tuples(st.integers(0, 511), st.sampled_from(["", "a", "b"])), max_size=12
+)
+
+
+@given(st.lists(ports_by_number, max_size=6))
+def test_indexes_after_any_changes_are_those_of_a_snapshot_made_at_once(
+    changes: list[dict[int, tuple[int, str] | None]],
+) -> None:
+    step_by_step = Snapshot()
+    values: dict[Key, model.Resource | None] = {}
+    for change in changes:
+        step = {
+            Key("port", f"p{number}"): None if said is None else port(number, SUBNET, FIRST + said[0], said[1])
+            for number, said in change.items()
+        }
+        values.update(step)
+        step_by_step = step_by_step.after(Change(step))
+    at_once = Snapshot().after(Change({key: value for key, value in values.items() if value is not None}))
+    assert step_by_step.all_keys() == at_once.all_keys()
+    for name in INDEXES:
+        assert dict(step_by_step.index(name)) == dict(at_once.index(name))
+
+
+@given(
+    st.dictionaries(st.integers(0, 40), st.sampled_from(["a", "b", "c"])),
+    st.integers(1, 7),
+    st.sampled_from(["asc", "desc"]),
+)
+def test_pages_one_after_another_are_the_whole_list_once_and_back_again(
+    names: dict[int, str], limit: int, direction: str
+) -> None:
+    ports = [port(number, SUBNET, FIRST + number, name) for number, name in names.items()]
+    now = Snapshot().after(Change.put(*ports))
+    order = [("sort_key", "name"), ("sort_dir", direction)]
+
+    def page(*more: tuple[str, str]) -> list[model.Port]:
+        asked = parse_query(PORT, [*order, *more], CALLER)
+        return list(select(now, PORT, now.all(model.Port), asked).resources)
+
+    whole = page()
+    forward: list[model.Port] = []
+    while found := page(("limit", str(limit)), *([("marker", forward[-1].id)] if forward else [])):
+        forward += found
+    back = [("limit", str(limit)), ("page_reverse", "True")]
+    backward = whole[-1:]
+    while backward and (found := page(*back, ("marker", backward[0].id))):
+        backward = [*found, *backward]
+    assert [one.id for one in forward] == [one.id for one in whole] == [one.id for one in backward]
+    assert [one.name for one in whole] == sorted(names.values(), reverse=direction == "desc")
