@@ -214,8 +214,9 @@ def test_a_bridge_has_the_networks_of_its_own_wire_only() -> None:
 
 def test_a_peer_without_an_address_and_this_host_itself_get_no_tunnel() -> None:
     nameless = Peer(host=HostName("new"), vtep_ip="")
+    odd = Peer(host=HostName("odd"), vtep_ip="fd00::1")
     myself = Peer(host=HostName("me"), vtep_ip=LAYOUT.local_ip)
-    assert lines(state(Deployment(), nameless, myself), view(), "br-tun") == set(INITIAL.splitlines())
+    assert lines(state(Deployment(), nameless, odd, myself), view(), "br-tun") == set(INITIAL.splitlines())
 
 
 def test_what_is_plugged_before_its_network_is_known_stays_dead() -> None:

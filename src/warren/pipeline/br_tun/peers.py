@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
 
 from warren.core.ids import NetworkId, OfPort
 from warren.core.names import TUNNEL_BRIDGE, tunnel_port
@@ -27,12 +28,21 @@ def tunnels(state: HostState, layout: Layout) -> Iterator[Tunnel]:
     learning: one for each type that both ends speak. l2pop: only the types of networks that both hosts have ports on.
     """
     for peer in state.of(Peer):
-        if peer.vtep_ip in ("", layout.local_ip):
+        if peer.vtep_ip == layout.local_ip or not _is_ipv4(peer.vtep_ip):
             continue
         for tunnel_type in NetworkType:
             is_spoken = tunnel_type in peer.tunnel_types and tunnel_type in layout.tunnel_types
             if is_spoken and (state.deployment.tunnel_mode is TunnelMode.LEARNING or _share(state, peer, tunnel_type)):
                 yield Tunnel(peer=peer, tunnel_type=tunnel_type)
+
+
+def _is_ipv4(address: str) -> bool:
+    """A host that has not said its endpoint yet, or says nonsense, must not cost the others theirs."""
+    try:
+        IPv4Address(address)
+    except AddressValueError:
+        return False
+    return True
 
 
 def _share(state: HostState, peer: Peer, tunnel_type: NetworkType) -> bool:
