@@ -203,6 +203,17 @@ def test_an_operators_own_external_bridge_keeps_its_settings_and_gets_our_patch_
     ovs.vsctl("del-br", "br-ex")
 
 
+def test_a_bridge_of_ours_goes_when_nothing_wants_it_unless_somebody_else_uses_it(ovs: PrivateOvs) -> None:
+    nothing = Layout(datapath_type="netdev", local_ip=LOCAL_IP)
+    converge(ovs, LEARNING)
+    ovs.vsctl("add-port", "br-ex", "theirs")
+    converge(ovs, HostState({}), nothing)
+    assert {port.name for port in read(ovs).on("br-ex")} == {"br-ex", "theirs"}
+    ovs.vsctl("del-port", "theirs")
+    converge(ovs, HostState({}), nothing)
+    assert "br-ex" not in read(ovs).bridges
+
+
 def test_one_refused_row_changes_nothing(ovs: PrivateOvs) -> None:
     converge(ovs, LEARNING)
     good = replace(comparable(ovs)["port/patch-int"], name="patch-new")

@@ -30,7 +30,7 @@ from warren.core.state import (
     Port,
 )
 from warren.pipeline.br_tun.peers import tunnels
-from warren.pipeline.switch import Switch, SwitchPort, switch_view
+from warren.pipeline.switch import Bridge, Switch, SwitchPort, switch_view
 from warren.pipeline.view import Layout
 from warren.pipeline.vlans import DEAD
 from warren.pipeline.wiring import WiredPort, wired_ports
@@ -103,7 +103,7 @@ def present_rows(switch: Switch, desired: Mapping[str, Row]) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for bridge in switch.bridges.values():
         wanted = desired.get(f"bridge/{bridge.name}")
-        if isinstance(wanted, BridgeRow) or (bridge.name not in OWN_BRIDGES and MARK in bridge.external_ids):
+        if isinstance(wanted, BridgeRow) or _may_go(bridge, switch):
             rows[f"bridge/{bridge.name}"] = BridgeRow(
                 name=bridge.name,
                 datapath_type=bridge.datapath_type,
@@ -130,6 +130,12 @@ def map_of(pairs: Mapping[str, str]) -> Map:
 def _only(present: Mapping[str, str], wanted: Map) -> Map:
     keys = {key for key, _ in wanted}
     return map_of({key: value for key, value in present.items() if key in keys})
+
+
+def _may_go(bridge: Bridge, switch: Switch) -> bool:
+    """Whether a bridge that nothing wants any more is ours to remove: we made it, and nobody else put a port on it."""
+    is_made_by_us = MARK in bridge.external_ids and bridge.name not in OWN_BRIDGES
+    return is_made_by_us and all(_is_ours(port) or port.name == bridge.name for port in switch.on(bridge.name))
 
 
 def _is_ours(port: SwitchPort) -> bool:
