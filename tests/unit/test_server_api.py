@@ -121,7 +121,12 @@ def test_tenants_see_their_own_and_what_is_shared_and_of_the_rest_nothing(
         for method, body in (("GET", None), ("DELETE", None), ("PUT", {path[:-1]: {"name": "x"}})):
             assert bob.call(method, f"{path}/{resource['id']}", body).status == 404
     assert bob.call("POST", "ports", {"port": {"network_id": network["id"]}}).status == 404
-    assert bob.create("port", network_id=shared["id"])["fixed_ips"]
+    of_bob = bob.create("port", network_id=shared["id"])
+    assert of_bob["fixed_ips"]
+    of_alice = alice.create("port", network_id=shared["id"])
+    assert of_alice["id"] not in {one["id"] for one in bob.list("ports")}
+    taken = {"network_id": shared["id"], "fixed_ips": of_alice["fixed_ips"]}
+    assert bob.call("POST", "ports", {"port": taken}).status == 403, "guests take the address that they are given"
     assert bob.call("PUT", f"networks/{shared['id']}", {"network": {"name": "mine"}}).status == 403
 
 
@@ -135,6 +140,10 @@ def test_what_is_for_administrators_is_neither_set_nor_seen_by_tenants(alice: Cl
     body = {"port": {"network_id": network["id"], "binding:host_id": "compute1"}}
     assert alice.call("POST", "ports", body).status == 403
     assert alice.call("POST", "networks", {"network": {"project_id": "another"}}).status == 403
+    for owner in ("network:dhcp", "network:anything"):
+        body = {"port": {"network_id": network["id"], "device_owner": owner}}
+        assert alice.call("POST", "ports", body).status == 403, "hosts trust such ports"
+        assert alice.call("PUT", f"ports/{port['id']}", {"port": {"device_owner": owner}}).status == 403
     assert alice.list("agents") == []
 
 
@@ -531,6 +540,8 @@ def test_an_agents_credential_is_good_for_its_own_host_only(server: ApiServer, c
         assert http.request("POST", f"{path}/report", body=report, headers=headers).status == status
     garbage = http.request("POST", f"{server.url}/agent/v1/hosts/compute1/report", body=b"{", headers=compute.headers)
     assert garbage.status == 400
+    for wrong in ({"vtep_ip": "everywhere"}, {"plug": "magic"}, {"started_at": 1e30}):
+        assert compute.report(**wrong) == 400, wrong
     token = compute.headers["Authorization"].removeprefix("Bearer ")
     assert http.request("GET", f"{server.url}/v2.0/ports", headers={"X-Auth-Token": token}).status == 401
     http.clear()

@@ -126,3 +126,17 @@ def test_a_dead_agent_can_be_forgotten_and_is_back_when_it_reports(server: ApiSe
     agent.report()
     assert len(admin.list("agents?host=compute1")) == 1
     agent.close()
+
+
+def test_a_server_that_starts_again_knows_the_living_from_the_dead(
+    server: ApiServer, admin: Client, hosts: dict[str, Agent]
+) -> None:
+    def alive(client: Client) -> set[str]:
+        return {row["host"] for row in client.list("agents?agent_type=L3%20agent") if row["alive"]}
+
+    until(lambda: alive(admin) == {"network2"}, hosts["network2"].report)
+    server.stop()
+    server.start()
+    again = admin.at(server.url)
+    assert alive(again) == {"network2"}, "nobody could report meanwhile, and the dead are still dead"
+    again.close()

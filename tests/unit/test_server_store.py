@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from warren.core.errors import Conflict, Unmet
+from warren.core.errors import Conflict, Unmet, Unreachable
 from warren.core.ids import MacAddress, NetworkId, PortId, SegmentationId
 from warren.core.state import FixedIp, NetworkType
 from warren.server import model
@@ -178,6 +178,22 @@ def test_every_commit_waits_for_the_disk(store: Store) -> None:
     with store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_a_database_that_cannot_be_written_now_is_said_and_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warren.server.store.store.BUSY_S", 0.05)
+    store = Store(path)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unreachable, match="locked"):
+        put(store, network(1))
+    holder.execute("ROLLBACK")
+    holder.close()
+    put(store, network(1))
+    assert store.snapshot.revision == 1
+    store.close()
 
 
 def test_claims_are_exactly_those_of_the_resources(store: Store, path: Path) -> None:

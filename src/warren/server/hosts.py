@@ -36,6 +36,7 @@ class Hosts:
         self._started_at = time.time()
         self._lock = threading.Lock()
         self._heard: dict[HostName, float] = {HostName(host): at for host, at in store.heartbeats().items()}
+        self._last_heard = max(self._heard.values(), default=0.0)
         self._unwritten: set[HostName] = set()
         self._settled: tuple[int, frozenset[HostName]] | None = None
         """Revision and living hosts for which nothing was left to place."""
@@ -46,11 +47,12 @@ class Hosts:
             return dict(self._heard)
 
     def alive(self) -> frozenset[HostName]:
-        """Hosts whose agent reported lately. A server that has just started gives those it knows the time to."""
-        at = time.time()
+        """Hosts whose agent reported lately; to a server that has just started, lately before it stopped, too."""
         limit = self._config.agent_down_time_s
-        is_young = at - self._started_at < limit
-        return frozenset(host for host, heard in self.heartbeats().items() if is_young or at - heard < limit)
+        since = time.time() - limit
+        if since < self._started_at:
+            since = min(since, self._last_heard - limit)
+        return frozenset(host for host, heard in self.heartbeats().items() if heard > since)
 
     def context(self, caller: Caller) -> Context:
         """The circumstances of a request that comes now."""

@@ -39,14 +39,13 @@ def _pool(start: int, end: int) -> Pool:
 def _candidates(now: Snapshot, subnet: model.Subnet) -> Iterator[str]:
     """The addresses of the pools, lowest first, without most of those that are taken."""
     for pool in subnet.allocation_pools:
-        number, last = int(IPv4Address(pool.start)), int(IPv4Address(pool.end))
-        while number <= last:
-            block = address_block(number)
+        first, last = int(IPv4Address(pool.start)), int(IPv4Address(pool.end))
+        for block in range(address_block(first), address_block(last) + 1):
             if len(now.ids("port.address_block", (subnet.id, block))) == 1 << BLOCK_BITS:
-                number = (block + 1) << BLOCK_BITS
-            else:
+                continue
+            start = block << BLOCK_BITS
+            for number in range(max(first, start), min(last, start + (1 << BLOCK_BITS) - 1) + 1):
                 yield str(IPv4Address(number))
-                number += 1
 
 
 def first_free(now: Snapshot, subnet: model.Subnet, taken: frozenset[str] = frozenset()) -> str | None:

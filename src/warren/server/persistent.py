@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+D = TypeVar("D")
 
 SHARDS: Final = 256
 
@@ -24,6 +25,9 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
 
     def __getitem__(self, key: K) -> V:
         return self._shards[hash(key) % SHARDS][key]
+
+    def get(self, key: K, default: V | D = None) -> V | D:  # type: ignore[assignment]
+        return self._shards[hash(key) % SHARDS].get(key, default)
 
     def __contains__(self, key: object) -> bool:
         return key in self._shards[hash(key) % SHARDS]

@@ -107,11 +107,12 @@ class Service:
 
         def rule(now: Snapshot) -> Change:
             ids.clear()
-            change = Change()
+            change = step = Change()
             for one in asked:
+                now = now.after(step)
                 resource_id, step = create(now, context, one)
                 ids.append(resource_id)
-                now, change = now.after(step), change.then(step)
+                change = change.then(step)
             return change
 
         after = self.store.commit(rule)

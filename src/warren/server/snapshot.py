@@ -59,8 +59,8 @@ class Index:
     keys: Callable[[Any], Iterable[Hashable]]
 
 
-BLOCK_BITS: Final = 6
-"""Addresses are looked for in blocks of 64, so that full ones are passed over at once."""
+BLOCK_BITS: Final = 5
+"""Addresses are looked for in blocks of 32, so that full ones are passed over at once."""
 
 
 def address_block(number: int) -> int:
@@ -174,6 +174,8 @@ class Snapshot:
 
     def after(self, change: Change, revision: int | None = None) -> "Snapshot":
         """The snapshot with a change. Without a revision it keeps this one's: a rule in the midst of its work."""
+        if not change:
+            return self if revision is None else Snapshot(revision, self._resources, self._indexes)
         resources = dict(self._resources)
         indexes = dict(self._indexes)
         by_kind: dict[str, dict[str, Resource | None]] = {}

@@ -89,7 +89,7 @@ AGENT: Final[Table] = {
     "binary": Attribute(show=lambda _, agent: _BINARIES[agent.agent_type], sortable=True),
     "host": Attribute(sortable=True),
     "topic": Attribute(show=lambda *_: "N/A", filterable=False),
-    "description": Attribute(on_update=True, parse=parse.or_null(parse.text(255))),
+    "description": Attribute(on_update=True, parse=lambda value: parse.text(255)(value or "")),
     "alive": Attribute(sortable=True),
     "heartbeat_timestamp": Attribute(sortable=True),
     "admin_state_up": Attribute(on_update=True, parse=parse.boolean, sortable=True),

@@ -1,10 +1,11 @@
 """The agents' own two endpoints: the state stream and reports. A token is good for one host's only."""
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from warren.core.errors import Forbidden, Refused, Rejected
+from warren.core.errors import DriverError, Forbidden, Refused, Rejected
 from warren.core.ids import HostName
 from warren.server.http import answers
 from warren.server.http.streams import StateStreams
@@ -12,6 +13,8 @@ from warren.server.identity.secrets import is_agent_token
 from warren.server.identity.tokens import Unauthorized
 from warren.server.service import Service
 from warren.sync.messages import decode_report
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 def _host(service: Service, request: Request) -> HostName:
@@ -53,9 +56,12 @@ class AgentEndpoints:
         try:
             host = _host(self._service, request)
             said = decode_report(await request.body())
+            await run_in_threadpool(self._service.hosts.report, host, said)
         except Refused as refused:
             return answers.identity_error(refused)
         except Rejected as rejected:
             return answers.identity_error(Refused("BadRequest", str(rejected)))
-        await run_in_threadpool(self._service.hosts.report, host, said)
+        except DriverError as failed:
+            log.warning("report.unavailable", host=request.path_params["host"], reason=str(failed))
+            return answers.unavailable()
         return Response(status_code=204)

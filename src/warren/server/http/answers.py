@@ -31,6 +31,12 @@ def identity_error(error: Refused) -> Response:
     return json({"error": {"code": error.status, "title": title, "message": error.message}}, error.status, headers)
 
 
+def unavailable() -> Response:
+    """HTTP 503: nothing changed, and the same request may be met later; the reason is in the log."""
+    message = "The server cannot do this now; try again."
+    return json({"NeutronError": {"type": "ServiceUnavailable", "message": message, "detail": ""}}, 503)
+
+
 def unexpected() -> Response:
     """HTTP 500; the reason is in the log, not in the answer."""
     message = "Request Failed: internal server error while processing your request."

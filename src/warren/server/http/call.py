@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from warren.core.errors import Invalid, Refused
+from warren.core.errors import DriverError, Invalid, Refused
 from warren.server.http import answers
 from warren.server.identity.tokens import Identity, Unauthorized
 from warren.server.service import Service
@@ -81,6 +81,9 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             return answers.identity_error(refused)
         except Refused as refused:
             return error(refused)
+        except DriverError as failed:
+            log.warning("request.unavailable", method=call.method, url=call.url, reason=str(failed))
+            return answers.unavailable()
         except Exception:
             log.exception("request.failed", method=call.method, url=call.url)
             return answers.unexpected()

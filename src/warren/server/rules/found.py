@@ -1,5 +1,6 @@
 """Looking a resource up as the caller may: what one may not see is answered as if it were not there. Pure."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from warren.core.errors import Forbidden, NotFound
@@ -58,3 +59,9 @@ def project_of(asked: Asked, context: Context) -> str:
     if wanted != context.caller.project_id and not context.caller.is_admin:
         raise Forbidden("PolicyNotAuthorized", "Only an administrator makes resources for another project.")
     return str(wanted)
+
+
+def named(now: Snapshot, context: Context, ports: Iterable[model.Port]) -> str:
+    """The end of a sentence that speaks of ports: the ids of those that the caller may know of."""
+    known = sorted(port.id for port in ports if policy.sees(now, context.caller, port))
+    return f", id for these ports is: {', '.join(known[:10])}" if known else ""

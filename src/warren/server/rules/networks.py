@@ -10,7 +10,7 @@ from warren.server import model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.attributes.port import AUTO_DELETED
 from warren.server.context import Context, new_id
-from warren.server.rules.found import owned, project_of
+from warren.server.rules.found import named, owned, project_of
 from warren.server.rules.security_groups import with_default_group
 from warren.server.snapshot import Change, Snapshot
 
@@ -78,11 +78,11 @@ def delete(now: Snapshot, context: Context, network_id: str) -> Change:
     """
     network = owned(now, model.Network, network_id, context)
     ports = now.find(model.Port, "port.network", network.id)
-    if holders := sorted(port.id for port in ports if port.device_owner not in AUTO_DELETED):
+    if holders := [port for port in ports if port.device_owner not in AUTO_DELETED]:
         raise Conflict(
             "NetworkInUse",
             f"Unable to complete operation on network {network.id}. There are one or more ports still in use on the "
-            f"network, id for these ports is: {', '.join(holders[:10])}.",
+            f"network{named(now, context, holders)}.",
         )
     return Change.delete(*ports, *now.find(model.Subnet, "subnet.network", network.id), network)
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from warren.core.errors import Conflict, Forbidden, Invalid
 from warren.core.ids import GroupId, PortId
 from warren.core.state import AddressPair
-from warren.server import binding, ipam, model
+from warren.server import binding, ipam, model, policy
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id, new_mac
 from warren.server.rules.found import owned, project_of, visible
@@ -30,6 +30,7 @@ def create(now: Snapshot, context: Context, asked: Asked) -> tuple[PortId, Chang
     network = visible(now, model.Network, asked["network_id"], context)
     project_id = project_of(asked, context)
     _forbid_to_guests(context, network, asked)
+    _forbid_to_pose(asked)
     is_secured, groups, change = _security(now, context, network, project_id, asked)
     port = model.Port(
         id=PortId(new_id()),
@@ -62,6 +63,7 @@ def update(now: Snapshot, context: Context, port_id: str, asked: Asked) -> Chang
     network = now.of(model.Network, port.network_id)
     _forbid_to_guests(context, network, asked)
     _keep_service(port, asked)
+    _forbid_to_pose(asked, port.device_owner)
     changes: dict[str, Any] = {_FIELDS.get(name, name): value for name, value in asked.items()}
     changes.update(_new_identity(now, port, asked), **_new_security(now, context, port, asked))
     host = changes.pop("host", port.host) or ""
@@ -137,12 +139,8 @@ def _released(now: Snapshot, context: Context, port: model.Port, changed: model.
 
 
 def _forbid_to_guests(context: Context, network: model.Network, asked: Asked) -> None:
-    """On another project's network a port takes the address and MAC that it is given, and cannot pose as a service."""
-    if context.caller.is_admin:
-        return
-    if str(asked.get("device_owner", "")).startswith(_SERVICE):
-        raise Forbidden("PolicyNotAuthorized", "Only an administrator makes ports owned by the network itself.")
-    if network.project_id == context.caller.project_id:
+    """On another project's network a port takes the address and MAC that it is given."""
+    if policy.owns(context.caller, network.project_id):
         return
     wanted = asked.get("fixed_ips", UNSET)
     names_address = wanted is not UNSET and any(address for _, address in wanted)
@@ -150,6 +148,13 @@ def _forbid_to_guests(context: Context, network: model.Network, asked: Asked) ->
     if asked.get("mac_address", UNSET) is not UNSET or names_address or turns_off or asked.get("allowed_address_pairs"):
         message = "Only the network's owner chooses addresses, MACs and port security on a shared network."
         raise Forbidden("PolicyNotAuthorized", message)
+
+
+def _forbid_to_pose(asked: Asked, present: str = "") -> None:
+    """Hosts trust a port that the network itself owns, so nobody but the server makes one."""
+    wanted = asked.get("device_owner", present)
+    if wanted.startswith(_SERVICE) and wanted != present:
+        raise Forbidden("PolicyNotAuthorized", f"Only the server itself makes ports owned by {wanted}.")
 
 
 def _keep_service(port: model.Port, asked: Asked) -> None:
@@ -172,10 +177,9 @@ def _security(
     now: Snapshot, context: Context, network: model.Network, project_id: str, asked: Asked
 ) -> tuple[bool, tuple[GroupId, ...], Change]:
     """Whether the port is secured, by which groups, and the project's default group if it is new."""
-    is_service = asked["device_owner"].startswith(_SERVICE)
     is_secured = asked["port_security_enabled"]
     if is_secured is UNSET:
-        is_secured = network.port_security_enabled and not is_service
+        is_secured = network.port_security_enabled
     if asked["security_groups"] is not UNSET:
         groups = require_groups(now, context, asked["security_groups"])
         _check_security(is_secured, groups)

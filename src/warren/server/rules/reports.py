@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from ipaddress import IPv4Address
 from typing import Final
 
+from warren.core.errors import Invalid
 from warren.core.ids import HostName
 from warren.core.state import NetworkType, Plug
 from warren.server import model
@@ -29,7 +31,11 @@ def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Rep
     """What to store of a report from `host`, which is among `context.alive`.
 
     A host that is new, or that says something new of itself, may get routers, DHCP servers and failed bindings at once.
+
+    Raises:
+        Invalid: the report says of the host what cannot be; other hosts would be told it.
     """
+    _check(said)
     change = _host(now, context, host, said)
     if change:
         change = change.then(place_all(now.after(change), context))
@@ -39,6 +45,15 @@ def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Rep
     return Reported(change.then(ports, routers), (*foreign_ports, *foreign_routers))
 
 
+def _check(said: Report) -> None:
+    try:
+        IPv4Address(said.vtep_ip or "0.0.0.0")  # noqa: S104
+        datetime.fromtimestamp(said.started_at, timezone.utc)
+        Plug(said.plug)
+    except (ValueError, OverflowError, OSError) as error:
+        raise Invalid("BadRequest", f"this is not an agent's report: {error}") from error
+
+
 def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Change:
     described = model.Host(
         id=host,
@@ -46,7 +61,7 @@ def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Chan
         vtep_ip=said.vtep_ip,
         tunnel_types=tuple(NetworkType(kind) for kind in said.tunnel_types if kind in _TYPES),
         datapath_type=said.datapath_type,
-        plug=Plug(said.plug) if said.plug in {plug.value for plug in Plug} else Plug.HYBRID,
+        plug=Plug(said.plug),
         bridge_mappings=said.bridge_mappings,
         version=said.version,
         started_at=datetime.fromtimestamp(said.started_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S"),

@@ -210,8 +210,8 @@ def _subnet_port(now: Snapshot, context: Context, router: model.Router, subnet_i
     subnet = visible(now, model.Subnet, subnet_id, context)
     if subnet.gateway_ip is None:
         raise Invalid("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
-    if holders := now.ids("port.address", (subnet.id, subnet.gateway_ip)):
-        message = f"IP address {subnet.gateway_ip} already allocated in subnet {subnet.id} (port {min(holders)})."
+    if now.ids("port.address", (subnet.id, subnet.gateway_ip)):
+        message = f"IP address {subnet.gateway_ip} already allocated in subnet {subnet.id}."
         raise Conflict("IpAddressAlreadyAllocated", message)
     network = now.of(model.Network, subnet.network_id)
     return model.Port(

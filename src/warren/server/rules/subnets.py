@@ -11,7 +11,7 @@ from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id, new_mac
 from warren.server.model import Pool
 from warren.server.placement import place_dhcp
-from warren.server.rules.found import owned, project_of
+from warren.server.rules.found import named, owned, project_of
 from warren.server.snapshot import Change, Snapshot
 
 
@@ -70,11 +70,11 @@ def delete(now: Snapshot, context: Context, subnet_id: str) -> Change:
     """
     subnet = owned(now, model.Subnet, subnet_id, context)
     ports = now.find(model.Port, "port.subnet", subnet.id)
-    if holders := [port.id for port in ports if port.device_owner != OWNER_DHCP]:
+    if holders := [port for port in ports if port.device_owner != OWNER_DHCP]:
         raise Conflict(
             "SubnetInUse",
             f"Unable to complete operation on subnet {subnet.id}: One or more ports have an IP allocation from this "
-            f"subnet ({', '.join(holders[:10])}).",
+            f"subnet{named(now, context, holders)}.",
         )
     change = Change.delete(subnet)
     return change.then(with_dhcp_server(now.after(change), context, subnet.network_id))
@@ -161,7 +161,7 @@ def _check_gateway(gateway_ip: str, cidr: IPv4Network, pools: tuple[Pool, ...]) 
 def _require_unused_gateway(now: Snapshot, subnet: model.Subnet) -> None:
     holders: Any = now.find(model.Port, "port.address", (subnet.id, subnet.gateway_ip))
     if any(port.device_owner == "network:router_interface" for port in holders):
-        message = f"Current gateway ip {subnet.gateway_ip} already in use by port {holders[0].id}. Unable to update."
+        message = f"Current gateway ip {subnet.gateway_ip} already in use by a router. Unable to update."
         raise Conflict("GatewayIpInUse", message)
 
 

@@ -14,9 +14,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, event, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
-from warren.core.errors import Conflict, Unmet
+from warren.core.errors import Conflict, Unmet, Unreachable
 from warren.server.model import KINDS, Claim, Key, Resource
 from warren.server.snapshot import Change, Snapshot
 from warren.server.store.schema import CLAIMS, HEARTBEATS, JOURNAL, META, METADATA, RESOURCES
@@ -88,7 +88,14 @@ class Store:
         Raises:
             Refused: what the rule raised; nothing changed.
             Conflict: a value that must be unique is held by another (409).
+            Unreachable: the database cannot be written now (locked, disk full); nothing changed.
         """
+        try:
+            return self._commit(rule)
+        except OperationalError as error:
+            raise Unreachable(f"the database cannot be written: {_reason(error)}") from error
+
+    def _commit(self, rule: Rule) -> Snapshot:
         with self._lock:
             with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
                 self._catch_up(connection)
