@@ -11,7 +11,7 @@ from warren.agent.drivers.ovsdb_monitor import OvsdbMonitor
 from warren.pipeline import LEARNED
 from warren.testing.ovs import PrivateOvs, private_ovs
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 
 
 class Heard:

@@ -29,7 +29,7 @@ def test_after_one_apply_nothing_is_left_to_do(bench: Bench, scene: Scene) -> No
         assert not flows.plan(installed)
 
 
-@on_a_switch
+@settings(on_a_switch, max_examples=8)
 @given(path=st.lists(scenes(), max_size=3), scene=scenes())
 def test_the_tables_do_not_depend_on_the_path_to_them(bench: Bench, path: list[Scene], scene: Scene) -> None:
     for before in path:

@@ -20,7 +20,7 @@ from warren.agent.drivers.jsonrpc import Connection
 from warren.core.errors import Rejected, Unmet, Unreachable
 
 SCHEMA: Final = Path("/usr/share/openvswitch/vswitch.ovsschema")
-START_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 30.0
 _PATH: Final = ":/usr/sbin:/sbin"
 
 
@@ -42,7 +42,7 @@ class UnixControl:
     """A daemon's control socket (ovs-appctl(8)): one connection for many commands, some 5,000 a second."""
 
     path: Path
-    timeout_s: float = 10.0
+    timeout_s: float = 30.0
     _connection: Connection | None = None
 
     def __call__(self, command: str, *arguments: str) -> str:
@@ -88,7 +88,7 @@ class PrivateOvs:
         return self._control
 
     def vsctl(self, *arguments: str) -> str:
-        return self.run("ovs-vsctl", f"--db={self.db}", "--timeout=10", *arguments)
+        return self.run("ovs-vsctl", f"--db={self.db}", "--timeout=30", *arguments)
 
     def ofctl(self, *arguments: str, stdin: str = "") -> str:
         return self.run("ovs-ofctl", *arguments, stdin=stdin)
