@@ -93,6 +93,9 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
     "the wrong key out of the tunnel": (
         edit("compute2/dump-flows_br-tun", r"tun_id=0x16f0", "tun_id=0x16ff"), "segment-mismatch", "compute2",
     ),
+    "a network that is not let in": (
+        edit("compute2/dump-flows_br-tun", r"^.*tun_id=0x16f0.*\n", ""), "network-not-let-in", "compute2",
+    ),
     "a port on another VLAN than its network": (
         edit("compute2/ovs-vsctl_list_port", r"(name +: tap29dd27ad-7a\ntag +: )1", r"\g<1>7"),
         "port-on-wrong-vlan", "compute2",

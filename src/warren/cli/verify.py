@@ -4,13 +4,16 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import click
 
 from warren.cli.live import open_estate
+from warren.inspect.snapshot.model import Estate
 from warren.inspect.verify.finding import Finding, Severity
 from warren.inspect.verify.verify import Report, verify
+from warren.sources.intent import intents
 from warren.sources.names import names_from
 
 _COLOURS: Final = {Severity.LEAK: "red", Severity.OUTAGE: "red", Severity.RISK: "yellow", Severity.UNTIDY: "blue"}
@@ -28,13 +31,20 @@ def command(source: tuple[str, ...], names: str | None, cloud: str | None, *, as
     SOURCE is a folder or archive of one or many hosts, a sosreport's folder, `local` (the default), a lab's host as
     `lab://HOST`, `ssh://user@host`, or `-`. Exit status 0 only where nothing is wrong, 1 otherwise, 2 for bad usage.
     """
-    report = verify(open_estate(source, names_from(names, cloud)))
+    report = judged(open_estate(source, names_from(names, cloud)))
     if as_json:
         click.echo(json.dumps(as_object(report), indent=2))
     else:
         for line in _lines(report):
             click.echo(line)
     sys.exit(1 if report.findings or report.problems else 0)
+
+
+def judged(estate: Estate) -> Report:
+    """The report of an estate, against the intent that its captures have."""
+    wanted, problems = intents(estate)
+    report = verify(estate, wanted)
+    return replace(report, problems=(*report.problems, *problems))
 
 
 def as_object(report: Report) -> dict[str, object]:

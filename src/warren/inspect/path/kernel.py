@@ -175,6 +175,7 @@ def _arrive(walk: Walk, kernel: KernelPort, frame: Frame, index: int) -> None:
     elif isinstance(frame.payload, Arp):
         _arp(walk, kernel, frame.payload, index)
     else:
+        walk.accepted.append(index)
         _ip(walk, kernel, frame, frame.payload, index)
 
 

@@ -57,6 +57,8 @@ class Walk:
     """Frames that reached an interface of the kernel; `kernel` goes on with them."""
     instance_arrivals: deque[tuple[SwitchPort, Frame, int]] = field(default_factory=deque)
     """Frames that reached an instance whose inside was not captured."""
+    accepted: list[int] = field(default_factory=list)
+    """Hops at which somebody took an IP frame as meant for it: one leg of the way ended well there."""
     learned: list[str] = field(default_factory=list)
 
     def hop(self, parent: int, host: Host, place: str, what: str, **more: object) -> int:
@@ -122,12 +124,18 @@ class Walk:
 
     def _leave(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
         index = self.hop(parent, kernel.host, kernel.link.name, f"leaves host {kernel.host.name}", packet=str(frame))
-        self.departed.append(Departure(frame, kernel, index))
-        self.end(index, Verdict.LEFT)
-        lan = self.world.topology.outer_lan
-        for other in lan if kernel in lan else ():
-            if other != kernel and (frame.is_to_many or self.world.topology.has_mac(other.host, frame.destination)):
-                self.receive(other, frame, index)
+        takers = self._takers(kernel, frame)
+        if frame.is_to_many or not takers:
+            self.departed.append(Departure(frame, kernel, index))
+            self.end(index, Verdict.LEFT)
+        for taker in takers:
+            self.receive(taker, frame, index)
+
+    def _takers(self, kernel: KernelPort, frame: Frame) -> list[KernelPort]:
+        """Who else on the LAN outside gets a frame: all, or the host that has the address."""
+        topology = self.world.topology
+        others = [port for port in topology.outer_lan if port != kernel] if kernel in topology.outer_lan else []
+        return [port for port in others if frame.is_to_many or topology.has_mac(port.host, frame.destination)]
 
     def receive(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
         """A frame comes in by an interface of the kernel."""
@@ -318,6 +326,12 @@ class Walk:
             self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
         else:
             self.cross(kernel, frame, index)
+
+    def is_behind(self, index: int, ancestor: int) -> bool:
+        """Whether a hop is another one or came of it."""
+        while index > ancestor:
+            index = self.hops[index].parent
+        return index == ancestor
 
     def way_to(self, index: int) -> tuple[Hop, ...]:
         """The hops that led to one, first to last."""

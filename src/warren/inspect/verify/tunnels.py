@@ -17,6 +17,7 @@ def tunnel_findings(estate: EstateFacts) -> Iterator[Finding]:
         for tunnel in facts.tunnels:
             yield from _tunnel(facts, tunnel, estate)
         yield from _floods(facts, estate)
+        yield from _not_let_in(facts)
     yield from _unlike_segments(estate)
     yield from _missing_tunnels(estate)
 
@@ -150,6 +151,32 @@ def _missing_tunnels(estate: EstateFacts) -> Iterator[Finding]:
                     what=f"both have {estate.called(segment)}, but there is no {segment[0]} tunnel to {peer.name}",
                     mend=f"make a {segment[0]} port to {min(peer.addresses)} on {facts.name}'s br-tun",
                 )
+
+
+def _not_let_in(facts: HostFacts) -> Iterator[Finding]:
+    """Networks whose frames leave for the tunnels, or whose ports are here, and that no tunnel id leads to."""
+    numbers = {number for _, number in facts.segments}
+    wanted: dict[tuple[int, int], str] = {}
+    for bridge in facts.tunnel_bridges:
+        for flood in facts.tables[bridge.name].floods:
+            wanted.setdefault((flood.vlan, flood.segmentation_id or 0), f"{bridge.name}: {flood.rule}")
+    for vlan, networks in facts.vlan_networks.items():
+        for port in networks.values():
+            text = port.other_config.get("segmentation_id", "")
+            if port.other_config.get("network_type") in ("vxlan", "gre", "geneve") and text.isdecimal():
+                wanted.setdefault((vlan, int(text)), f"{port.name}: other_config={dict(port.other_config)}")
+    for (vlan, number), evidence in wanted.items():
+        if vlan not in facts.segments.values() and number not in numbers and facts.tunnel_bridges:
+            network = facts.network_of(vlan)
+            yield Finding(
+                kind="network-not-let-in",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=f"network {facts.names.network(network)}" if network else f"VLAN {vlan}",
+                what=f"no flow takes tunnel id {number:#x} as local VLAN {vlan}: what other hosts send is dropped",
+                mend=f"tun_id={number:#x} must set VLAN {vlan} in its tunnel type's table",
+                evidence=(evidence,),
+            )
 
 
 def _floods(facts: HostFacts, estate: EstateFacts) -> Iterator[Finding]:

@@ -1,8 +1,11 @@
 """All that is wrong with an estate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
+from warren.core.state import HostState
 from warren.inspect.parse.problem import Problem
 from warren.inspect.snapshot.model import Estate
 from warren.inspect.verify.asked import asked_findings
@@ -10,9 +13,12 @@ from warren.inspect.verify.entries import entry_findings
 from warren.inspect.verify.facts import EstateFacts, HostFacts, host_facts
 from warren.inspect.verify.finding import Finding, worst_first
 from warren.inspect.verify.flows import flow_findings
+from warren.inspect.verify.intent import intent_findings
 from warren.inspect.verify.interfaces import interface_findings, mtu_findings
 from warren.inspect.verify.tunnels import deaf_tunnels, tunnel_findings
 from warren.inspect.verify.vlans import untagged_findings, vlan_findings
+
+NO_INTENT: Final[Mapping[str, HostState]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +30,19 @@ class Report:
     hosts: tuple[str, ...]
 
 
-def verify(estate: Estate) -> Report:
-    """Judge an estate. Flows are read host by host and let go again, so that hundreds of hosts fit into memory."""
+def verify(estate: Estate, intents: Mapping[str, HostState] = NO_INTENT) -> Report:
+    """Judge an estate, against intent where a host's is known.
+
+    Flows are read host by host and let go again, so that hundreds of hosts fit into memory.
+    """
     findings: list[Finding] = []
     problems: list[Problem] = [*estate.problems]
     kept: list[HostFacts] = []
     for host in estate.hosts:
         facts = host_facts(host, estate.names)
         findings += _of_one_host(facts)
+        if host.name in intents:
+            findings += intent_findings(host, intents[host.name])
         problems += host.problems
         problems += [problem for tables in facts.tables.values() for problem in tables.problems]
         kept.append(facts.without_rules())
