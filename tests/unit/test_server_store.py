@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 
 from warren.core.errors import Conflict, Unmet, Unreachable
@@ -18,6 +20,7 @@ from warren.server.policy import Caller
 from warren.server.resources import RESOURCES
 from warren.server.service import Service
 from warren.server.snapshot import Change, Snapshot
+from warren.server.store.schema import METADATA
 from warren.server.store.store import Store
 
 ADMIN = Caller(user_id="u", project_id="p", roles=frozenset({"admin"}))
@@ -194,6 +197,21 @@ def test_a_database_that_cannot_be_written_now_is_said_and_changes_nothing(
     put(store, network(1))
     assert store.snapshot.revision == 1
     store.close()
+
+
+def test_migrations_make_exactly_the_tables_that_the_code_knows(store: Store) -> None:
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_a_database_of_a_newer_version_is_refused(path: Path) -> None:
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("update alembic_version set version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(Unmet, match="schema 9999, newer than this version's"):
+        Store(path)
 
 
 def test_claims_are_exactly_those_of_the_resources(store: Store, path: Path) -> None:

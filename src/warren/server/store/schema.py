@@ -13,6 +13,9 @@ from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
 
 METADATA: Final = MetaData()
 
+HEAD: Final = "0001"
+"""The newest of `migrations/versions`. A change of these tables is a new file there."""
+
 RESOURCES: Final = Table(
     "resources",
     METADATA,

@@ -19,7 +19,8 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from warren.core.errors import Conflict, Unmet, Unreachable
 from warren.server.model import KINDS, Claim, Key, Resource
 from warren.server.snapshot import Change, Snapshot
-from warren.server.store.schema import CLAIMS, HEARTBEATS, JOURNAL, META, METADATA, RESOURCES
+from warren.server.store.schema import CLAIMS, HEARTBEATS, JOURNAL, META, RESOURCES
+from warren.server.store.upgrade import upgrade
 
 JOURNAL_REVISIONS: Final = 20_000
 """How many revisions the journal keeps. A process further behind reads everything again."""
@@ -60,8 +61,8 @@ class Store:
         self._listeners: list[Committed] = []
         self.snapshot = Snapshot()
         try:
-            METADATA.create_all(self.engine)
             with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+                upgrade(connection)
                 self.epoch = _epoch(connection)
                 self.snapshot = _everything(connection)
         except (DatabaseError, msgspec.MsgspecError) as error:

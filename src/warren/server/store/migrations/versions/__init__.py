@@ -1,0 +1,1 @@
+"""One file per change, named by its number."""
