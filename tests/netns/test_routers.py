@@ -1,17 +1,19 @@
 import subprocess
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from warren.agent.drivers import netns
+from warren.agent.drivers import netlink, netns
 from warren.agent.drivers.command import run
 from warren.agent.drivers.namespaces import Namespaces, Outcome
 from warren.core import names
 from warren.core.state import FloatingIp, HostState, Route
 from warren.namespaces import Key, Setting, render
 from warren.reconcile.plan import Plan, plan
-from warren.testing.segments import Machine, lay, machine
+from warren.testing.ovs import wait_until
+from warren.testing.segments import Machine, bridge_of, lay, machine, plug_in
 from warren.testing.sites import Site
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("host")]
@@ -65,7 +67,7 @@ def senders_seen(by: Machine, of: Machine, target: str) -> str:
     assert capture.stdout is not None
     while "listening" not in capture.stdout.readline():
         pass
-    ping = of.start("ping", "-n", "-w", "8", "-i", "0.2", target)
+    ping = of.start("ping", "-n", "-i", "0.2", target)
     try:
         return capture.communicate(timeout=10)[0]
     finally:
@@ -117,7 +119,9 @@ def test_who_routes_a_tenants_prefix_to_the_gateway_does_not_get_in_while_snat_i
 
 def test_a_ping_that_runs_while_the_gateway_is_set_is_answered_from_then_on() -> None:
     town = Town(has_gateway=False)
-    ping = town.red.start("ping", "-n", "-w", "8", "-i", "0.002", "203.0.113.1")
+    with netns.entered(town.namespace):  # connections are tracked already, as they are not in a router without rules
+        run(["iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP"])
+    ping = town.red.start("ping", "-n", "-i", "0.002", "203.0.113.1")
     try:
         assert not town.red.reaches("203.0.113.1")
         town.set_router(gateway_port_id=town.site.gateway_port.id)
@@ -128,19 +132,22 @@ def test_a_ping_that_runs_while_the_gateway_is_set_is_answered_from_then_on() ->
 
 
 def lines(process: "subprocess.Popen[str]", until: str) -> list[str]:
-    """Lines of a process until one has a text, or a great many had not."""
+    """Lines of a process until one has a text, or ten seconds are over."""
     seen: list[str] = []
+    end = threading.Timer(10, process.kill)
+    end.start()
     assert process.stdout is not None
     for line in process.stdout:
         seen.append(line)
-        if until in line or len(seen) > 5000:
+        if until in line:
             break
+    end.cancel()
     return seen
 
 
 def test_a_ping_that_runs_untranslated_is_translated_when_snat_is_switched_on() -> None:
     town = Town(enable_snat=False)
-    ping = town.red.start("ping", "-n", "-w", "8", "-i", "0.002", "203.0.113.1")
+    ping = town.red.start("ping", "-n", "-i", "0.002", "203.0.113.1")
     try:
         seen = town.world.ask("tcpdump", "-n", "-c", "3", "-i", "eth0", "src", "host", "10.1.0.7")
         assert "IP 10.1.0.7 > 203.0.113.1" in seen
@@ -164,7 +171,7 @@ def test_connections_of_a_floating_ip_end_when_it_is_taken_away() -> None:
 def test_a_floating_ip_that_moves_to_another_instance_takes_its_running_ping_along() -> None:
     town = Town()
     floating = town.float(50, "10.1.0.7")
-    ping = town.world.start("ping", "-n", "-w", "8", "-i", "0.05", "203.0.113.50")
+    ping = town.world.start("ping", "-n", "-i", "0.05", "203.0.113.50")
     try:
         assert lines(ping, until="bytes from")
         town.set_router(floating_ips=(replace(floating, fixed_ip_address="10.1.0.8"),))
@@ -204,3 +211,69 @@ def test_extra_routes_lead_where_they_say_and_one_that_cannot_is_said() -> None:
     outcome = Namespaces().apply(difference(town.state(routes=(good, bad))))
     assert [key.name for key in outcome.failed] == ["172.31.0.0/24"]
     assert town.red.reaches("172.30.0.1")
+
+
+def test_interfaces_that_a_restarted_switch_made_anew_take_the_place_of_the_dead_ones() -> None:
+    town = Town()
+    interface = names.router_interface(town.site.red_port.id)
+    run(["ip", "link", "set", f"x{interface[1:]}", "nomaster"])  # its switch is gone; the interface stays, dead
+    run(["ip", "link", "add", interface, "type", "veth", "peer", "name", "anew"])
+    run(["ip", "link", "set", "anew", "master", bridge_of(town.site.red), "up"])
+    assert difference(town.state())
+    converge(town.state())
+    assert town.red.reaches("10.2.0.7")
+
+
+FAULTS = {
+    "namespace deleted": "ip netns delete {namespace}",
+    "address removed": "ip -n {namespace} address delete 10.1.0.1/24 dev {interface}",
+    "address added": "ip -n {namespace} address add 10.1.0.77/24 dev {interface}",
+    "link down": "ip -n {namespace} link set {interface} down",
+    "MAC changed": "ip -n {namespace} link set {interface} address fa:16:3e:99:99:99",
+    "MTU changed": "ip -n {namespace} link set {interface} mtu 1300",
+    "default route removed": "ip -n {namespace} route delete default",
+    "default route replaced": "ip -n {namespace} route replace default via 203.0.113.99",
+    "route added": "ip -n {namespace} route add 198.51.100.0/24 via 203.0.113.99",
+    "rules flushed": "ip netns exec {namespace} iptables -t nat -F",
+    "rule removed": "ip netns exec {namespace} iptables -t nat -D warren-l3-snat 1",
+    "rule added": "ip netns exec {namespace} iptables -t nat -I warren-l3-snat -j ACCEPT",
+    "rule replaced": "ip netns exec {namespace} iptables -t nat -R warren-l3-snat 1 -j ACCEPT",
+    "jump removed": "ip netns exec {namespace} iptables -t nat -D POSTROUTING -j warren-l3-POSTROUTING",
+    "jump doubled": "ip netns exec {namespace} iptables -t nat -A POSTROUTING -j warren-l3-POSTROUTING",
+    "chain added": "ip netns exec {namespace} iptables -t nat -N warren-l3-more",
+    "forwarding off": "ip netns exec {namespace} sysctl -qw net.ipv4.ip_forward=0",
+    "IPv6 on": "ip netns exec {namespace} sysctl -qw net.ipv6.conf.all.disable_ipv6=0",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
+    town = Town()
+    town.float(50, "10.1.0.8")
+    interface = names.router_interface(town.site.red_port.id)
+    run(FAULTS[fault].format(namespace=town.namespace, interface=interface).split())
+    if fault == "namespace deleted":
+        wait_until(
+            lambda: not any(name.startswith(("xr-", "xg-")) for name in netlink.read_links()), "its interfaces are gone"
+        )
+        for port in (town.site.blue_port, town.site.red_port):
+            plug_in(names.router_interface(port.id), town.site.network_of(port))
+        plug_in(names.router_gateway(town.site.gateway_port.id), town.site.outside)
+    assert difference(town.state())
+    converge(town.state())
+    assert "IP 203.0.113.10 > 203.0.113.1" in senders_seen(town.world, town.red, "203.0.113.1")
+
+
+def test_rules_and_interfaces_that_are_not_warrens_stay() -> None:
+    town = Town()
+    with netns.entered(town.namespace):
+        run(["iptables", "-t", "nat", "-A", "POSTROUTING", "-s", "192.0.2.0/24", "-j", "ACCEPT"])
+        run(["iptables", "-N", "someone-elses"])
+        run(["ip", "link", "add", "foreign0", "type", "bridge"])
+    assert not difference(town.state())
+    town.set_router(enable_snat=False)
+    with netns.entered(town.namespace):
+        saved = run(["iptables-save"])
+        assert "-A POSTROUTING -s 192.0.2.0/24 -j ACCEPT" in saved
+        assert ":someone-elses" in saved
+        run(["ip", "link", "show", "foreign0"])

@@ -70,6 +70,10 @@ class Site:
             device_owner=owner,
         )
 
+    def network_of(self, port: Port) -> Network:
+        """The network that a port is on."""
+        return next(each for each in (self.red, self.blue, self.outside) if each.id == port.network_id)
+
     def floating_ip(self, number: int, fixed: str) -> FloatingIp:
         """The external address `203.0.113.<number>` for a fixed one."""
         return FloatingIp(

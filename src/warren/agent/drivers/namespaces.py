@@ -5,7 +5,7 @@ afterwards, so a path is taken away before rules change and laid only when they 
 rules, then links, addresses and routes.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,10 +14,11 @@ from warren.agent.drivers import arp, conntrack, iptables, netlink, netns
 from warren.agent.drivers.command import run
 from warren.core.errors import DriverError, Rejected
 from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
-from warren.namespaces import Key, Kind, Setting, owner_of
+from warren.namespaces import Key, Kind, Setting
 from warren.namespaces.links import SYSCTLS
 from warren.reconcile.plan import Plan, plan
 
+INTERFACES: Final = ("qr-", "qg-", "tap")
 OURS: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
 PROC_SYS: Final = Path("/proc/sys")
 
@@ -48,15 +49,15 @@ class Namespaces:
     """The namespaces of one host whose names begin with `qrouter-` and `qdhcp-`."""
 
     def installed(self, only: Iterable[str] | None = None) -> dict[Key, Setting]:
-        """Read back every setting of the namespaces, or of those named (an absent one has none)."""
-        present = sorted(name for name in netns.names() if name.startswith(OURS))
+        """Read back every setting of the namespaces, or of those named (an absent one has none).
+
+        An interface that is on the host as well is dead where it was left: ovs-vswitchd made it anew when it was
+        started again. It counts as absent, with all that hangs on it.
+        """
         wanted = None if only is None else frozenset(only)
-        looked_at = [name for name in present if wanted is None or name in wanted]
-        outside = netlink.read_links().keys() if looked_at else frozenset()
-        found: dict[Key, Setting] = {}
-        for name in looked_at:
-            found.update(_read(name, outside))
-        return found
+        present = sorted(name for name in netns.names() if name.startswith(OURS) and (wanted is None or name in wanted))
+        anew = frozenset(netlink.read_links()) if present else frozenset()
+        return {key: setting for name in present for key, setting in _read(name, anew)}
 
     def apply(self, changes: Plan[Key, Setting]) -> Outcome:
         """Apply a plan, namespace by namespace; what fails in one stops nothing in another."""
@@ -84,12 +85,7 @@ def announce(announcements: Iterable[Announcement]) -> list[str]:
     return complaints
 
 
-def _read(name: str, outside: Container[str]) -> Iterator[tuple[Key, Setting]]:
-    """The settings of one namespace. `outside` are the interfaces of the host.
-
-    A restarted ovs-vswitchd with the userspace datapath makes its interfaces anew on the host, beside dead ones of the
-    same names in the namespaces: a link that is outside as well does not count inside, nor does what depends on it.
-    """
+def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
     try:
         with netns.entered(name):
             tables = netlink.read()
@@ -102,17 +98,18 @@ def _read(name: str, outside: Container[str]) -> Iterator[tuple[Key, Setting]]:
         yield Key(name, Kind.SYSCTL, path), Setting(value=number)
     for chain, lines in chains.items():
         yield Key(name, Kind.CHAIN, chain), Setting(value=lines)
-    dead = {link.name for link in tables.links if link.name in outside and link.name != "lo"}
+    ours = {link.name for link in tables.links if link.name.startswith(INTERFACES)} - anew
     for link in tables.links:
-        if link.name != "lo" and link.name not in dead:
+        if link.name in ours:
             direction = "up" if link.is_up else "down"
             value = f"{link.mac_address} mtu {link.mtu_bytes} {direction}"
             yield Key(name, Kind.LINK, link.name), Setting(value=value)
     for each in tables.addresses:
-        if each.interface != "lo" and each.interface not in dead:
+        if each.interface in ours:
             yield Key(name, Kind.ADDRESS, f"{each.interface} {each.address}"), Setting()
-    for route in tables.routes if not dead else ():
-        yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
+    for route in tables.routes:
+        if route.interface in ours:
+            yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
 
 
 def _sysctl(path: str) -> str:
@@ -168,8 +165,12 @@ class _Change:
     def _take_in(self) -> None:
         """Move interfaces that are on the host into the namespace; they arrive down and without addresses."""
         missing = [key for key in self._added if key.kind is Kind.LINK]
-        outside = netlink.read_links() if missing else {}
-        self._bury([key for key in missing if key.name in outside])
+        if not missing:
+            return
+        outside = netlink.read_links()
+        with netns.entered(self.name):
+            dead = outside.keys() & netlink.read_links().keys() & {key.name for key in missing}
+            self._each([(Key(self.name, Kind.LINK, name), "") for name in sorted(dead)], _bury)
         for key in missing:
             if key.name not in outside:
                 self.failed[key] = f"interface {key.name} does not exist yet"
@@ -179,17 +180,10 @@ class _Change:
             except DriverError as error:
                 self.failed[key] = str(error)
 
-    def _bury(self, coming: Iterable[Key]) -> None:
-        """Delete dead interfaces whose successors come."""
-        if coming := list(coming):
-            with netns.entered(self.name):
-                inside = netlink.read_links()
-                self._each([(key, "") for key in coming if key.name in inside], _delete_dead_link)
-
     def _withdraw(self) -> None:
         self._each(self._unwanted(Kind.ROUTE), _delete_route)
         self._each(self._unwanted(Kind.ADDRESS), _delete_address)
-        self._each(self._unwanted(Kind.LINK), _delete_link)
+        self._each(self._unwanted(Kind.LINK), _silence_link)
 
     def _unwanted(self, kind: Kind) -> list[tuple[Key, str]]:
         return [(key, setting.value) for key, setting in self._removed.items() if key.kind is kind]
@@ -257,14 +251,14 @@ def _delete_address(key: Key, _: str) -> None:
     run(["ip", "address", "delete", cidr, "dev", interface])
 
 
-def _delete_link(key: Key, _: str) -> None:
-    """An interface that is not Warren's to have here: a port that left, whose bridge port the OVSDB stage deletes."""
-    if owner_of(key.namespace) and key.name.startswith(("qr-", "qg-", "tap")):
-        run(["ip", "link", "set", "dev", key.name, "down"])
-
-
-def _delete_dead_link(key: Key, _: str) -> None:
+def _bury(key: Key, _: str) -> None:
+    """Delete an interface whose process is gone, so that its successor fits under the same name."""
     run(["ip", "link", "delete", "dev", key.name])
+
+
+def _silence_link(key: Key, _: str) -> None:
+    """Silence an interface that should not be there; Open vSwitch takes it away with its port."""
+    run(["ip", "link", "set", "dev", key.name, "down"])
 
 
 def _family(key: Key) -> list[str]:

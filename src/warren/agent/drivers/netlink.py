@@ -64,6 +64,7 @@ class InstalledRoute:
     """A prefix, `default`, or `::/0` for IPv6's default."""
     by: str
     """`via <address>` or `dev <interface>`."""
+    interface: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,7 @@ def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledR
             destination = "default" if family == socket.AF_INET else "::/0"
         else:
             destination = f"{ip_address(attributes[RTA_DST])}/{length}"
-        yield InstalledRoute(destination=destination, by=by)
+        yield InstalledRoute(destination=destination, by=by, interface=interface)
 
 
 def _dump(kernel: socket.socket, ask: int, answer: int) -> Iterator[bytes]:
