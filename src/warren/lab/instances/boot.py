@@ -1,13 +1,12 @@
 """Booting an instance as a compute service does: port, plug, wait until it is wired, start; and the way back."""
 
 import shutil
-from importlib import resources
 
 from warren.core.errors import Conflict
 from warren.lab import api, host, processes
 from warren.lab.directory import LabDirectory
 from warren.lab.host import Place
-from warren.lab.instances import netns, qemu
+from warren.lab.instances import netns, qemu, wires
 from warren.lab.instances.instance import Instance, Kind, load_all, save
 from warren.lab.manifest import Made
 from warren.lab.plan import UNDERLAY, WORLD, checked_name
@@ -103,7 +102,7 @@ def remove(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
         pid = lab.living(pid_file)
         if pid is not None:
             processes.end_one(pid, lab.lab_id)
-    _script(place, "unplug.sh", instance.port_id)
+    wires.run(place, "unplug", instance, lab.plan.plug)
     if instance.kind is Kind.NETNS:
         netns.remove(lab, place, instance)
     client.delete("port", instance.port_id)
@@ -129,11 +128,4 @@ def _plug(lab: LabDirectory, place: Place, instance: Instance, port: api.Port) -
     if instance.kind is Kind.NETNS:
         lab.manifest.will_make(Made(kind="namespace", name=instance.name, where=instance.host))
         place.must("ip", "netns", "add", instance.name)
-    interface = "netns" if instance.kind is Kind.NETNS else "tap"
-    plug_kind = lab.plan.plug.value
-    arguments = (plug_kind, instance.port_id, instance.mac_address, str(instance.mtu), instance.name, interface)
-    _script(place, "plug.sh", *arguments)
-
-
-def _script(place: Place, name: str, *arguments: str) -> str:
-    return place.must("sh", "-s", *arguments, stdin=resources.files("warren.lab.scripts").joinpath(name).read_text())
+    wires.run(place, "plug", instance, lab.plan.plug)

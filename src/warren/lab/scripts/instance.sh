@@ -14,8 +14,6 @@ esac
 mount --bind "$directory/run" /run
 # Quiet but for what it is asked to send: router solicitations would keep learned entries alive for ever.
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1
-# A switch in userspace passes frames on as they are, and the kernel's own TCP leaves checksums to the card.
-ethtool -K eth0 tx off >/dev/null
 ip link set lo up
 ip link set eth0 up
 dropbear -F -E -s -r /run/hostkey -P /run/dropbear.pid </dev/null 3>&- &
