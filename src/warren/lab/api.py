@@ -258,6 +258,11 @@ class Client:
     def agents(self) -> list[Agent]:
         return self._list("agent", {}, Agent)
 
+    def everything(self) -> dict[str, list[dict[str, Any]]]:
+        """Networks, ports, routers and floating IPs as the API answers them."""
+        kinds = ("networks", "ports", "routers", "floatingips")
+        return {kind: self._request("GET", f"/v2.0/{kind}")[kind] for kind in kinds}
+
     def port(self, identity: str) -> Port:
         """One port.
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from warren.lab.directory import LabDirectory
 from warren.lab.host import Place
 
 TUNNELS: Final = "udp port 4789 or proto gre"
+STARTS_WITHIN_S: Final = 20.0
 _RECORD: Final = re.compile(r"^(?=\d\d:\d\d:\d\d\.)", re.MULTILINE)
 _OUTER: Final = re.compile(r"(\d+\.\d+\.\d+\.\d+)(?:\.\d+)? > (\d+\.\d+\.\d+\.\d+)(?:\.\d+)?: (?:VXLAN|GREv0)")
 
@@ -40,22 +42,34 @@ def tunnel_ends(frame: str) -> tuple[str, str]:
 
 
 @contextmanager
-def capturing(lab: LabDirectory, place: Place, nic: str, expression: str = TUNNELS) -> Iterator[Capture]:
-    """Capture on a network card of a host while the block runs."""
+def capturing(lab: LabDirectory, place: Place, nic: str) -> Iterator[Capture]:
+    """Capture the tunnels' frames on a host's underlay card while the block runs.
+
+    Raises:
+        Unreachable: tcpdump did not start, or did not see what was sent last.
+    """
     captured = Capture(nic=nic)
-    folder = lab.host(place.name) / "run"
-    log = folder / f"tcpdump-{nic}.log"
+    log = lab.host(place.name) / "run" / f"tcpdump-{nic}.log"
     log.unlink(missing_ok=True)
-    file = f"/run/tcpdump-{nic}.pcap"
-    command = ["tcpdump", "-i", nic, "-n", "-U", "--immediate-mode", "-Z", "root", "-w", file, expression]
-    pid = place.start(command, log=log)
-    wait_until(lambda: "listening on" in _text(log), f"tcpdump on {place.name}", 10)
+    file = log.with_suffix(".pcap")
+    command = ["tcpdump", "-i", nic, "-n", "-U", "--immediate-mode", "-Z", "root", "-w", f"/run/{file.name}"]
+    pid = place.start([*command, f"{TUNNELS} or icmp"], log=log)
+    wait_until(lambda: "listening on" in _text(log), f"tcpdump on {place.name}", STARTS_WITHIN_S)
     try:
         yield captured
+        _see_the_end(lab, place, file)
     finally:
         _stop(pid, lab.lab_id)
-    captured.text = place.run("tcpdump", "-e", "-n", "-r", file).stdout
+    captured.text = place.run("tcpdump", "-e", "-n", "-r", f"/run/{file.name}", TUNNELS).stdout
     captured.frames = [part for part in _RECORD.split(captured.text) if part.strip()]
+
+
+def _see_the_end(lab: LabDirectory, place: Place, file: Path) -> None:
+    """Send a marked echo request to a peer and wait for it: what was sent before it is in the file then."""
+    mark = secrets.token_hex(8)
+    peer = next(host.vtep_ip for host in lab.plan.hosts if host.name != place.name)
+    place.run("ping", "-q", "-c", "1", "-W", "1", "-p", mark, peer)
+    wait_until(lambda: bytes.fromhex(mark) in file.read_bytes(), f"The end of the capture on {place.name}", 10)
 
 
 def _stop(pid: int, lab_id: str) -> None:

@@ -6,10 +6,7 @@ Ports are names; `patch-int` leads to br-int.
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from warren.lab.experiments.tables import Entry
-
-FlowKey = tuple[int, int, str, str]
-"""Table, priority, match, actions."""
+from warren.lab.experiments.tables import Entry, FlowKey
 
 _UNICAST: Final = "dl_dst=00:00:00:00:00:00/01:00:00:00:00:00"
 _MULTICAST: Final = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00"

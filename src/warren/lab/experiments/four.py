@@ -5,6 +5,7 @@ from warren.core.ids import PortId
 from warren.lab import api
 from warren.lab.experiments import expected, pieces
 from warren.lab.experiments.capture import capturing
+from warren.lab.experiments.frames import BROADCAST
 from warren.lab.experiments.record import Hop
 from warren.lab.experiments.scene import Scene
 from warren.lab.experiments.sight import Sight
@@ -40,7 +41,7 @@ def run(scene: Scene) -> None:
         _flood_and_learn(scene, gateway)
     else:
         evidence = scene.save(f"{HOST}/tcpdump_{UNDERLAY_NIC}", captured.text)
-        _claim_arp_answered_here(scene, after, captured.having(r"who-has"), evidence)
+        _claim_arp_answered_here(scene, after, captured.having(rf"> {BROADCAST}, ethertype ARP"), evidence)
         _claim_stays(scene)
 
 
@@ -158,9 +159,9 @@ def _claim_arp_answered_here(scene: Scene, after: Sight, crossed: list[str], evi
         evidence=after[HOST].evidence("dump-flows_br-tun"),
     )
     scene.claim(
-        "no ARP request crosses a tunnel",
+        "no ARP broadcast crosses a tunnel",
         held=not crossed,
-        expected="no who-has in the capture of the underlay",
+        expected="none in the capture of the underlay",
         observed=f"{len(crossed)} in the capture",
         evidence=evidence,
     )

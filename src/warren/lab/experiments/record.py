@@ -27,6 +27,8 @@ class FlowChange:
     table: int
     purpose: str
     flow: str
+    sentence: str
+    """What it does, in words."""
     owner: str
     is_learned: bool
 

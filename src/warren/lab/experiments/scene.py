@@ -12,6 +12,7 @@ from warren.lab import api, host
 from warren.lab.directory import LabDirectory
 from warren.lab.experiments import atlas, tables
 from warren.lab.experiments.record import Claim, Experiment, FlowChange, Hop, Stage, Way
+from warren.lab.experiments.sentences import sentences
 from warren.lab.experiments.sight import Sight, look
 from warren.lab.host import Place
 from warren.lab.instances import Instance, Kind
@@ -52,6 +53,7 @@ class Scene:
         self.world = host.place(lab, WORLD)
         self._tell = tell
         self._before: Sight | None = None
+        self._sentences: Mapping[str, Mapping[tables.FlowKey, str]] = {}
         self.experiment: Experiment | None = None
 
     @property
@@ -92,7 +94,10 @@ class Scene:
         seen = look(self.lab, self.places, name, self.out)
         names = self.names(seen)
         since = {where: self._since_before(seen, where) for where in seen.hosts}
-        changes = {where: _changes(found, names) for where, found in since.items()}
+        told = sentences(self.out / name, self.client.everything())
+        before = self._sentences
+        known = {where: {**before.get(where, {}), **told.get(where, {})} for where in seen.hosts}
+        changes = {where: _changes(found, names, known[where]) for where, found in since.items()}
         self.current.stages.append(
             Stage(
                 name=name,
@@ -103,7 +108,7 @@ class Scene:
                 flows={where: _listed(sight.tunnels) for where, sight in seen.hosts.items()},
             )
         )
-        self._before = seen
+        self._before, self._sentences = seen, told
         self._tell("stage", f"{name}: {title}")
         for where, found in changes.items():
             for change in found:
@@ -165,7 +170,9 @@ class Scene:
         return tables.difference(before.tunnels, seen[where].tunnels)
 
 
-def _changes(found: tables.Difference, names: atlas.Atlas) -> tuple[FlowChange, ...]:
+def _changes(
+    found: tables.Difference, names: atlas.Atlas, told: Mapping[tables.FlowKey, str]
+) -> tuple[FlowChange, ...]:
     marked = [("removed", entry) for entry in found.removed] + [("added", entry) for entry in found.added]
     return tuple(
         FlowChange(
@@ -173,6 +180,7 @@ def _changes(found: tables.Difference, names: atlas.Atlas) -> tuple[FlowChange, 
             table=entry.table,
             purpose=atlas.PURPOSES.get(entry.table, ""),
             flow=entry.text,
+            sentence=told.get(entry.key, ""),
             owner=names.owner(entry),
             is_learned=entry.is_learned,
         )

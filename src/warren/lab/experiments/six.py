@@ -5,6 +5,7 @@ from collections import Counter
 
 from warren.lab.experiments import pieces
 from warren.lab.experiments.capture import Capture, capturing, tunnel_ends
+from warren.lab.experiments.frames import BROADCAST
 from warren.lab.experiments.record import Hop
 from warren.lab.experiments.scene import Scene
 from warren.lab.experiments.sight import HostSight, Sight
@@ -66,7 +67,7 @@ def _claim_answered(scene: Scene, text: str, output: str, count: int) -> None:
 
 def _claim_arp(scene: Scene, captured: Capture, vm2: Instance) -> None:
     evidence = scene.save(f"{HOST}/tcpdump_{UNDERLAY_NIC}", captured.text)
-    requests = captured.having(rf"who-has {re.escape(vm2.address)} ")
+    requests = captured.having(rf"> {BROADCAST}, ethertype ARP.*who-has {re.escape(vm2.address)} ")
     copies = Counter(tunnel_ends(frame)[1] for frame in requests)
     vteps = {planned.vtep_ip for planned in scene.lab.plan.hosts if planned.name != HOST}
     if scene.is_learning:
@@ -81,8 +82,8 @@ def _claim_arp(scene: Scene, captured: Capture, vm2: Instance) -> None:
         scene.claim(
             "vm1's ARP request for vm2 is answered on its own host and crosses no tunnel",
             held=not copies,
-            expected="no who-has in the capture of the underlay",
-            observed=dict(copies) or "no who-has in the capture of the underlay",
+            expected="none in the capture of the underlay",
+            observed=dict(copies) or "none in the capture of the underlay",
             evidence=evidence,
         )
 

@@ -12,6 +12,8 @@ from warren.core.errors import Rejected
 from warren.inspect.parse.dump import Flow, read_dump
 from warren.pipeline.cookies import Concern, decode
 
+FlowKey = tuple[int, int, str, str]
+"""Table, priority, match, actions: what a flow does."""
 LEARNED_TABLE: Final = 20
 _PORT_LINE: Final = re.compile(r"^ +(\d+|LOCAL)\(([^)]+)\): addr:(\S+)", re.MULTILINE)
 _PORT_USE: Final = re.compile(r"\b(in_port=|output:)(\d+|LOCAL)\b")
@@ -31,7 +33,7 @@ class Entry:
     remaining_s: float | None = None
 
     @property
-    def key(self) -> tuple[int, int, str, str]:
+    def key(self) -> FlowKey:
         return self.table, self.priority, self.match, self.actions
 
     @property
@@ -78,11 +80,13 @@ def entries(dump_flows: str, names: Mapping[str, str], file: str) -> tuple[Entry
     dump = read_dump(dump_flows, file)
     if dump.problems:
         raise Rejected(f"a flow of {file} cannot be read: {dump.problems[0]}")
-    found = (_entry(flow, names) for flow in dump.flows)
-    return tuple(sorted(found, key=lambda entry: (entry.table, -entry.priority, entry.match)))
+    found = [entry(flow, names) for flow in dump.flows]
+    return tuple(sorted(found, key=lambda each: (each.table, -each.priority, each.match)))
 
 
-def _entry(flow: Flow, names: Mapping[str, str]) -> Entry:
+def entry(flow: Flow, names: Mapping[str, str]) -> Entry:
+    """One flow, with ports by name."""
+
     def named(found: re.Match[str]) -> str:
         return found[1] + names.get(found[2], found[2])
 
@@ -122,9 +126,7 @@ def difference(before: Iterable[Entry], after: Iterable[Entry]) -> Difference:
     )
 
 
-def _counted(
-    old: Mapping[tuple[int, int, str, str], Entry], new: Mapping[tuple[int, int, str, str], Entry]
-) -> Iterator[tuple[Entry, int]]:
+def _counted(old: Mapping[FlowKey, Entry], new: Mapping[FlowKey, Entry]) -> Iterator[tuple[Entry, int]]:
     for key, entry in new.items():
         before = old[key].n_packets if key in old else 0
         # An entry that expired and was learned again counts from zero.

@@ -9,6 +9,7 @@ from warren.lab.experiments.record import Hop
 from warren.lab.experiments.scene import Scene
 from warren.lab.experiments.sight import HostSight, Sight
 from warren.lab.experiments.tables import difference
+from warren.lab.fabric import UNDERLAY_NIC
 from warren.lab.instances import Instance, boot
 from warren.lab.keys import private_key
 
@@ -225,19 +226,25 @@ def _claim_ssh(scene: Scene, vm1: Instance) -> None:
 def _note_way(scene: Scene, vm1: Instance) -> None:
     """The DHCP request: a broadcast, flooded to every peer."""
     switch = pieces.on_switch(scene, vm1)
-    flow = (
-        f"in_port={switch},udp,dl_src={vm1.mac_address},dl_dst=ff:ff:ff:ff:ff:ff,"
+    packet = (
+        f"udp,dl_src={vm1.mac_address},dl_dst=ff:ff:ff:ff:ff:ff,"
         "nw_src=0.0.0.0,nw_dst=255.255.255.255,udp_src=68,udp_dst=67"
     )
+    flow = f"in_port={switch},{packet}"
     answer, evidence = pieces.trace(scene, HOST, "br-int", flow, "ofproto_trace_dhcp")
+    host = scene.network_host
     server = names.tap(PortId(pieces.port_of(scene, pieces.DHCP).id))
+    tunnel = pieces.peers_of(scene, host)[HOST]
+    arriving = f"in_port={tunnel},tun_id={pieces.tenant(scene).segmentation_id},{packet}"
+    into, into_file = pieces.trace(scene, host, "br-tun", arriving, "ofproto_trace_dhcp")
+    whom = "to every peer" if scene.is_learning else f"to {host}, which shares the network"
     scene.way(
         "vm1's DHCP request",
         [
             Hop(host=HOST, place="vm1", detail="eth0, a broadcast from 0.0.0.0"),
             *answer.hops(HOST, evidence),
-            Hop(host=scene.network_host, place="br-tun", detail="tables 0 → 4 → 10: learns where vm1 is"),
-            Hop(host=scene.network_host, place="br-int", detail="flooded to the ports of the network"),
-            Hop(host=scene.network_host, place=server, detail=f"dnsmasq in {pieces.dhcp_namespace(scene)}"),
+            Hop(host=HOST, place=UNDERLAY_NIC, detail=f"{scene.tunnel}, {whom}"),
+            *into.hops(host, into_file),
+            Hop(host=host, place=server, detail=f"dnsmasq in {pieces.dhcp_namespace(scene)}"),
         ],
     )

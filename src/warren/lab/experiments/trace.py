@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from warren.core.names import UNDERLAY_BRIDGE
 from warren.lab.experiments.record import Hop
 
 _BRIDGE: Final = re.compile(r'bridge\("([^"]+)"\)')
@@ -36,7 +37,7 @@ class Trace:
         return tuple(table for visit in self.visits if visit.bridge == bridge for table in visit.tables)
 
     def hops(self, host: str, evidence: str) -> list[Hop]:
-        """As steps of a packet's way."""
+        """As steps of a packet's way; the bridge below the tunnels is not one."""
         return [
             Hop(
                 host=host,
@@ -45,6 +46,7 @@ class Trace:
                 evidence=evidence,
             )
             for visit in self.visits
+            if visit.bridge != UNDERLAY_BRIDGE
         ]
 
 

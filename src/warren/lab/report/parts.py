@@ -64,9 +64,8 @@ def _long(text: str) -> str:
 
 def _stage(stage: Stage, colours: Mapping[str, str]) -> str:
     columns = "".join(_host(stage, host, colours.get(host, "var(--world)")) for host in stage.flows)
-    title = stage.title[:1].upper() + stage.title[1:]
     return (
-        f'<div class="stage"><h4>{escape(title)} <code>{escape(stage.name)}</code></h4>'
+        f'<div class="stage"><h4>{escape(stage.title)} <code>{escape(stage.name)}</code></h4>'
         f'<div class="hosts" style="--n:{min(len(stage.flows), 3)}">{columns}</div></div>'
     )
 
@@ -94,7 +93,8 @@ def _changes(changes: tuple[FlowChange, ...]) -> Iterator[str]:
         sign = "+" if change.change == "added" else "&minus;"
         yield (
             f'<div class="change {change.change}"><code>{sign} {escape(change.flow)}</code>'
-            f"<small>{escape(change.owner)}</small><small>table {change.table}: {escape(change.purpose)}</small></div>"
+            f"<p>{escape(change.sentence)}</p><small>{escape(change.owner)}</small>"
+            f"<small>table {change.table}: {escape(change.purpose)}</small></div>"
         )
 
 

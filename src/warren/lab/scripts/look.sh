@@ -14,7 +14,12 @@ take() {
 # Counters of flows come from the datapath when the revalidators have been round.
 ovs-appctl -T 2 revalidator/wait >/dev/null 2>&1
 
+hostname >"$out/hostname"
 take ovs-vsctl_show ovs-vsctl show &
+take ovs-vsctl_list_bridge ovs-vsctl --format=json --columns=name,datapath_type,fail_mode,protocols list bridge &
+take ovs-vsctl_list_port ovs-vsctl --format=json --columns=name,tag,trunks,vlan_mode,other_config list port &
+take ovs-vsctl_list_interface ovs-vsctl --format=json \
+  --columns=name,type,ofport,mac_in_use,mtu,admin_state,link_state,options,external_ids,error list interface &
 for bridge in $(ovs-vsctl list-br); do
   take "dump-flows_$bridge" ovs-ofctl dump-flows "$bridge" &
   take "ofctl_show_$bridge" ovs-ofctl show "$bridge" &
