@@ -57,7 +57,7 @@ def results(out: Path) -> dict[str, Any]:
     ids=" ".join,
 )
 def test_every_claim_of_the_six_experiments_holds(name: str, shape: tuple[str, ...], tmp_path: Path) -> None:
-    done = warren("all", "--name", name, "--ageing", "5", "--out", str(tmp_path), *shape)
+    done = warren("all", "--name", name, "--ageing", "10", "--out", str(tmp_path), *shape)
     assert done.returncode == 0, done.stdout + done.stderr
     found = results(tmp_path)
     assert found["held"] is True
@@ -77,7 +77,7 @@ def test_every_claim_of_the_six_experiments_holds(name: str, shape: tuple[str, .
 
 
 def test_raw_outputs_of_every_host_are_kept_at_every_stage(name: str, tmp_path: Path) -> None:
-    assert warren("all", "--name", name, "--ageing", "5", "--out", str(tmp_path), "2").returncode == 0
+    assert warren("all", "--name", name, "--ageing", "10", "--out", str(tmp_path), "2").returncode == 0
     stages = {stage["name"] for experiment in results(tmp_path)["experiments"] for stage in experiment["stages"]}
     for stage in stages:
         for host in ("network", "compute1", "compute2"):
@@ -98,7 +98,7 @@ def test_raw_outputs_of_every_host_are_kept_at_every_stage(name: str, tmp_path: 
 
 
 def test_a_claim_that_does_not_hold_says_what_was_expected_and_what_was_seen(name: str, tmp_path: Path) -> None:
-    assert warren("up", "--name", name, "--ageing", "5").returncode == 0
+    assert warren("up", "--name", name, "--ageing", "10").returncode == 0
     lab = open_lab(name)
     agent = lab.living(lab.host("compute1") / "agent.pid")
     assert agent is not None
@@ -116,7 +116,7 @@ def test_a_claim_that_does_not_hold_says_what_was_expected_and_what_was_seen(nam
 
 
 def test_experiments_run_again_on_the_same_lab(name: str, tmp_path: Path) -> None:
-    assert warren("up", "--name", name, "--ageing", "5").returncode == 0
+    assert warren("up", "--name", name, "--ageing", "10").returncode == 0
     for _ in range(2):
         done = warren("run", "--name", name, "--out", str(tmp_path), "3")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ _PACKAGES: Final = {
     "ethtool": "ethtool",
     "tcpdump": "tcpdump",
     "ping": "iputils-ping",
+    "ssh": "openssh-client",
     "arping": "iputils-arping",
     "brctl": "bridge-utils",
     "ifconfig": "net-tools",
@@ -34,6 +36,18 @@ _PACKAGES: Final = {
 
 _OVS_DIRECTORIES: Final = ("/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch")
 _SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+_TRIAL: Final = """
+hostname trial
+mount -t sysfs sysfs /sys
+mount --bind /etc/hosts /etc/hosts
+ip link add trial0 type veth peer name trial1
+ip link add trial2 type bridge
+ip tuntap add dev trial3 mode tap
+ip netns list >/dev/null
+iptables -t raw -A PREROUTING -i trial0 -j DROP
+"""
 
 
 def check(plug: Plug) -> None:
@@ -52,10 +66,22 @@ def check(plug: Plug) -> None:
         raise Unmet(f"Programs are missing that a lab runs: install them with `apt-get install {' '.join(missing)}`.")
     if not Path("/dev/net/tun").exists():
         raise Unmet("This kernel offers no TAP devices (/dev/net/tun is missing): load the module with `modprobe tun`.")
+    _try_namespaces()
     if plug is Plug.HYBRID and not Path("/proc/sys/net/bridge/bridge-nf-call-iptables").exists():
         raise Unmet(
             "This kernel does not show bridged frames to iptables, as the hybrid plug needs: load the module with "
             "`modprobe br_netfilter`, or use --plug ovs."
+        )
+
+
+def _try_namespaces() -> None:
+    """Make, in namespaces that end with the command, one of each kind of thing that a lab makes."""
+    command = ["unshare", "--net", "--mount", "--uts", "--propagation=private", "sh", "-ec", _TRIAL]
+    done = subprocess.run(command, env={"PATH": SYSTEM_PATH}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unmet(
+            f"This machine does not let a lab make its hosts ({done.stderr.strip().splitlines()[-1]}): run it on a "
+            "machine or in a container that may make namespaces, bridges, veth pairs and iptables rules."
         )
 
 

@@ -38,6 +38,7 @@ def run(scene: Scene) -> None:
         _claim_learned(scene, vm1, after)
     else:
         _claim_known_ahead(scene, vm1, plugged, after)
+        _claim_flood_list(scene, plugged)
     _claim_active(scene, vm1)
     _claim_ssh(scene, vm1)
     _note_way(scene, vm1)
@@ -190,6 +191,20 @@ def _claim_known_ahead(scene: Scene, vm1: Instance, plugged: Sight, seen: Sight)
         expected="no learned entry",
         observed="; ".join(learned) or "no learned entry",
         evidence=seen[scene.network_host].evidence("dump-flows_br-tun"),
+    )
+
+
+def _claim_flood_list(scene: Scene, seen: Sight) -> None:
+    host = scene.network_host
+    match = f"dl_vlan={pieces.vlan_of_tenant(scene, host)}"
+    lists = [entry.outputs for entry in seen[host].tunnels if entry.table == 22 and entry.match == match]
+    wanted = [(_tunnel(scene, host, HOST),)]
+    scene.claim(
+        f"the flood list on {host} names {HOST}, which has the network, and no other host",
+        held=lists == wanted,
+        expected=wanted[0],
+        observed=lists[0] if lists else "no flood list",
+        evidence=seen[host].evidence("dump-flows_br-tun"),
     )
 
 
