@@ -10,6 +10,7 @@ import pytest
 
 from warren.core.errors import Conflict, Invalid, NotFound
 from warren.lab import processes, switch
+from warren.lab.api import wait_until
 from warren.lab.directory import LABS, LabDirectory, claim, open_lab
 from warren.lab.down import take_down
 from warren.lab.host import Place, place
@@ -91,7 +92,8 @@ def test_down_leaves_no_process_and_no_file(lab: LabDirectory) -> None:
 def test_down_cleans_up_after_everything_was_killed(lab: LabDirectory) -> None:
     for process in processes.carrying(lab.lab_id):
         os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(Conflict, match="warren lab down"):
+    wait_until(lambda: not processes.carrying(lab.lab_id), "their end", 10)
+    with pytest.raises(Conflict, match="ended without being taken down"):
         open_lab(lab.plan.name)
     with pytest.raises(Conflict, match="warren lab down"):
         claim(lab.plan)
