@@ -5,21 +5,21 @@ packet as it is at the end of each pass.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
 
-from warren.inspect.decode import Decoder
-from warren.inspect.evaluate.model import BridgeModel, PortModel, tables_of
+from warren.inspect.evaluate.model import BridgeModel
 from warren.inspect.evaluate.outcome import Outcome
 from warren.inspect.evaluate.packet import INNER_VLAN, SIZE, VLAN, Values, packet_of
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.actions import TableId
-from warren.inspect.parse.dump import read_dump
-from warren.inspect.parse.groups import read_groups
 from warren.inspect.parse.match import PROTOCOLS, Match, read_match
 from warren.inspect.parse.values import PORTS
+from warren.inspect.snapshot.host import read_host
+from warren.inspect.snapshot.model import Host
 from warren.testing.ovs import PrivateOvs
 
 _LOOKUP: Final = re.compile(r"^\s*(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie 0x[0-9a-f]+)?$")
@@ -87,11 +87,14 @@ class Account:
 
 
 def disagreement(ours: Account, theirs: Account) -> str:
-    """The first thing in which two accounts differ; empty where they agree."""
+    """The first thing in which two accounts differ; empty where they agree.
+
+    The order of copies is not compared: the switch floods in the order of a hash table.
+    """
     for index, (our, their) in enumerate(zip_longest(ours.lookups, theirs.lookups)):
         if our is None or their is None or (our if their.bridge else replace(our, bridge="")) != their:
             return f"lookup {index}: {our} and {their}"
-    if ours.copies != theirs.copies:
+    if Counter(ours.copies) != Counter(theirs.copies):
         return f"copies: {ours.copies} and {theirs.copies}"
     for index, (our_end, their_end) in enumerate(zip_longest(ours.final, theirs.final)):
         for place, (one, other) in enumerate(zip_longest(our_end or (), their_end or ())):
@@ -206,16 +209,19 @@ def _set(inside: str, headers: Values) -> None:
         headers[cell.order] = headers[cell.order] & kept | cell.format.read(value)
 
 
-def model(ovs: PrivateOvs, bridge: str, ports: Mapping[int, PortModel], version: str = "OpenFlow15") -> BridgeModel:
-    """A bridge of the private switch as the evaluator sees it."""
-    decoder = Decoder()
-    dump = read_dump(ovs.ofctl("-O", version, "dump-flows", bridge))
-    groups, _ = read_groups(ovs.ofctl("-O", version, "dump-groups", bridge))
-    if problems := decoder.problems(dump):
-        raise ValueError(str(problems[0]))
-    return BridgeModel(
-        name=bridge, tables=tables_of(dump.flows, decoder), ports=ports, groups={group.id: group for group in groups}
-    )
+def host_of(ovs: PrivateOvs, version: str) -> Host:
+    """The private switch as a capture of a host has it, flows in one OpenFlow version."""
+    bridges = ovs.vsctl("list-br").split()
+    files = {"ovs-vsctl_show": ovs.vsctl("show")}
+    for table in ("interface", "port", "bridge"):
+        files[f"ovs-vsctl_list_{table}"] = ovs.vsctl("--format=json", "list", table)
+    for bridge in bridges:
+        files[f"ofctl_show_{bridge}"] = ovs.ofctl("-O", version, "show", bridge)
+        files[f"dump-flows_{bridge}"] = ovs.ofctl("-O", version, "dump-flows", bridge)
+    host = read_host("private", files)
+    if host.problems:
+        raise ValueError(str(host.problems[0]))
+    return host
 
 
 def packet_text(values: Values) -> str:

@@ -35,6 +35,9 @@ def _set_field(scope: Scope, action: a.SetField) -> None:
 
 
 def _set_vlan(scope: Scope, action: a.SetVlan) -> None:
+    """What came by OpenFlow 1.1 or later as push_vlan and set_field is dumped as `mod_vlan_vid` in OpenFlow 1.0."""
+    if scope.values[VLAN] and not scope.matches_tag:
+        raise Unknown(f"whether {action} adds a second tag to a tagged frame: a dump in OpenFlow 1.0 does not say")
     tag = scope.values[VLAN] | VLAN_PRESENT
     if action.vid is not None:
         tag = tag & 0xF000 | action.vid

@@ -15,7 +15,7 @@ from warren.inspect.evaluate.packet import Values
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.actions import Action, Conjunction
 from warren.inspect.parse.dump import Flow
-from warren.inspect.parse.match import Match
+from warren.inspect.parse.match import VLAN_PRESENT, Match
 
 _CONJ_ID: Final = f.CONJ_ID.order
 Mask: TypeAlias = tuple[tuple[int, int], ...]
@@ -33,6 +33,12 @@ class Rule:
     @property
     def conjunctions(self) -> tuple[Conjunction, ...]:
         return tuple(action for action in self.actions if isinstance(action, Conjunction))
+
+    @property
+    def matches_tag(self) -> bool:
+        """It takes tagged frames only."""
+        tag = self.match.get(f.VLAN_TCI)
+        return tag is not None and bool(tag.value & VLAN_PRESENT)
 
 
 @dataclass(slots=True)

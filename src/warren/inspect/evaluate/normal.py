@@ -4,7 +4,7 @@ Not modelled, and said so: Q-in-Q ports. Not looked at: bonds, mirrors, spanning
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from warren.inspect.evaluate.model import BridgeModel, PortModel
 from warren.inspect.evaluate.outcome import SeenAddress
@@ -15,6 +15,10 @@ from warren.inspect.parse.match import VLAN_PRESENT
 _GROUP_BIT: Final = 1 << 40
 _RESERVED: Final = range(0x0180C2000000, 0x0180C2000010)
 """Link-local group addresses that a bridge does not forward (IEEE 802.1Q, 8.6.3)."""
+_VID: Final = 0x0FFF
+_PCP: Final = 0xE000
+Tags: TypeAlias = tuple[int, int]
+"""Outer and inner tag without their presence bits: VLAN id and priority; 0 is no tag."""
 _KNOWN_MODES: Final = ("", "access", "trunk", "native-tagged", "native-untagged")
 
 
@@ -27,44 +31,45 @@ def forward(bridge: BridgeModel, values: Values, seen: list[SeenAddress]) -> Ite
     if bridge.ports is None:
         raise Unknown(f"the ports of {bridge.name} are not known, so neither is what NORMAL does")
     arrived = bridge.ports.get(values[IN_PORT])
-    vlan = _vlan_of(arrived, values) if arrived is not None else None
-    if arrived is None or vlan is None or values[ETH_DST] in _RESERVED:
+    tags = _arriving(arrived, values) if arrived is not None else None
+    if arrived is None or tags is None or values[ETH_DST] in _RESERVED:
         return
+    vlan = tags[0] & _VID
     if not values[ETH_SRC] & _GROUP_BIT:
         seen.append(SeenAddress(bridge=bridge.name, vlan=vlan, mac=values[ETH_SRC], port=arrived.number))
     known = None if values[ETH_DST] & _GROUP_BIT else bridge.fdb.get((vlan, values[ETH_DST]))
     target = bridge.ports.get(known) if known is not None else None
     for port in (target,) if target is not None else tuple(bridge.ports.values()):
-        if port.number != arrived.number and _carries(port, vlan) and (target is not None or port.floods):
-            yield port.number, _leaving(port, vlan, values)
+        if port.number != arrived.number and _takes(port, tags) and (target is not None or port.floods):
+            yield port.number, _leaving(port, tags, values)
 
 
-def _carries(port: PortModel, vlan: int) -> bool:
+def _checked(port: PortModel) -> PortModel:
     if port.vlan_mode not in _KNOWN_MODES:
         raise Unknown(f"the VLAN mode {port.vlan_mode} of port {port.name}")
-    return port.carries(vlan)
+    return port
 
 
-def _vlan_of(port: PortModel, values: Values) -> int | None:
-    """The VLAN of a frame that came by a port; `None` where the port does not take it (input_vid_is_valid)."""
-    if port.vlan_mode not in _KNOWN_MODES:
-        raise Unknown(f"the VLAN mode {port.vlan_mode} of port {port.name}")
-    tag = values[VLAN] & 0xFFF if values[VLAN] & VLAN_PRESENT else 0
-    if port.is_access:
-        return None if tag else port.tag
-    if tag == 0 and port.vlan_mode in {"native-tagged", "native-untagged"}:
-        return port.tag or 0
-    return tag if port.carries(tag) else None
+def _arriving(port: PortModel, values: Values) -> Tags | None:
+    """The tags of a frame inside the bridge; `None` where the port does not take it (xvlan_input_translate)."""
+    outer, inner = values[VLAN] & ~VLAN_PRESENT, values[INNER_VLAN] & ~VLAN_PRESENT
+    vlan = outer & _VID
+    if _checked(port).is_access:
+        return None if vlan else (outer & _PCP | (port.tag or 0), 0)
+    if vlan == 0 and port.vlan_mode in {"native-tagged", "native-untagged"}:
+        return outer & _PCP | (port.tag or 0), inner
+    return (outer, inner) if port.carries(vlan) else None
 
 
-def _leaving(port: PortModel, vlan: int, values: Values) -> Values:
-    """The frame as it leaves by a port: tagged, or not (output_vlan)."""
+def _takes(port: PortModel, tags: Tags) -> bool:
+    """Whether a port is of the frame's VLAN; an access port has no room for a second tag (xbundle_includes_vlan)."""
+    return _checked(port).carries(tags[0] & _VID) and not (port.is_access and tags[1] & _VID)
+
+
+def _leaving(port: PortModel, tags: Tags, values: Values) -> Values:
+    """The frame as it leaves by a port (xvlan_output_translate)."""
     left = list(values)
-    is_untagged = port.is_access or not vlan or (port.vlan_mode == "native-untagged" and vlan == port.tag)
-    was_tagged = bool(values[VLAN] & VLAN_PRESENT)
-    if is_untagged:
-        if was_tagged:
-            left[VLAN], left[INNER_VLAN] = values[INNER_VLAN], 0
-        return left
-    left[VLAN] = values[VLAN] & 0xE000 | VLAN_PRESENT | vlan
+    if port.is_access or (port.vlan_mode == "native-untagged" and tags[0] & _VID == port.tag):
+        tags = (0, 0)
+    left[VLAN], left[INNER_VLAN] = (tag | VLAN_PRESENT if tag else 0 for tag in tags)
     return left

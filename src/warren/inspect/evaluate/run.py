@@ -115,7 +115,10 @@ class _Run:
         while next_lookup is not None:
             table, in_port = next_lookup
             rule = self.find(scope, table, in_port)
-            next_lookup = self.execute(scope, rule.actions, table) if rule is not None else None
+            if rule is None:
+                return
+            scope.matches_tag = rule.matches_tag
+            next_lookup = self.execute(scope, rule.actions, table)
 
     def find(self, scope: Scope, table: a.TableId, in_port: int | None) -> Rule | None:
         if len(self.steps) >= MAX_LOOKUPS:
@@ -173,7 +176,9 @@ class _Run:
             raise GivenUp(_TOO_DEEP)
         if self.nested > MAX_NESTED:
             raise Unknown(f"more than {MAX_NESTED} lookups inside of each other")
+        kept = scope.matches_tag
         self.lookup(scope, table, in_port)
+        scope.matches_tag = kept
         self.nested -= 1
         self.backward -= is_backward
 

@@ -25,5 +25,7 @@ class Scope:
     """Of `push` and `pop`."""
     written: list[Action] = field(default_factory=list)
     """The action set of `write_actions`."""
+    matches_tag: bool = False
+    """The flow whose actions are carried out takes tagged frames only."""
     ended: bool = False
     """`exit` was met."""

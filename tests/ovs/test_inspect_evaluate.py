@@ -1,0 +1,213 @@
+"""The evaluator against ofproto/trace: the same lookups, the same copies with the same headers, the same ends.
+
+Pipelines: a real Neutron's dumps, Neutron's other modes, Warren's own, random ones. Reach is proven, and so is that
+faults planted in the evaluator are seen.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from warren.core.state import TunnelMode
+from warren.inspect.evaluate import changes, classifier, run
+from warren.inspect.evaluate.hosts import models_of
+from warren.inspect.evaluate.model import Assumed, BridgeModel, Tracking
+from warren.inspect.evaluate.outcome import Outcome
+from warren.inspect.evaluate.run import evaluate
+from warren.inspect.parse import actions
+from warren.inspect.parse.values import CT_STATE
+from warren.testing.bench import Bench
+from warren.testing.ovs import PrivateOvs, private_ovs
+from warren.testing.packets import Packets
+from warren.testing.random_pipelines import random_pipeline
+from warren.testing.referee import disagreement, host_of, of_evaluator, of_switch, packet_text
+from warren.testing.states import full_scene
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+SECURE = ("fail_mode=secure", "protocols=OpenFlow10,OpenFlow13,OpenFlow15")
+STATES = ("trk,new", "trk,est", "trk,est,rpl", "trk,rel", "trk,inv")
+
+
+@dataclass(slots=True)
+class Match:
+    """A run of packets: what was reached, and where the two disagreed."""
+
+    visited: Counter[tuple[str, int | str, str | None]] = field(default_factory=Counter)
+    not_modelled: Counter[str] = field(default_factory=Counter)
+    disagreements: list[str] = field(default_factory=list)
+
+
+def play(ovs: PrivateOvs, models: Mapping[str, BridgeModel], count: int, seed: int = 1) -> Match:
+    """Give the same packets to both."""
+    packets, ports, match = Packets(models, seed), ovs.datapath_ports(), Match()
+    for number in range(count):
+        bridge, values = packets.next()
+        state = STATES[number % len(STATES)]
+        tracking = Tracking(state=sum(CT_STATE[name] for name in state.split(",")))
+        outcome: Outcome = evaluate(models, bridge, values, Assumed(tracking=tracking))
+        for step in outcome.steps:
+            match.visited[step.bridge, step.table, str(step.flow) if step.flow else None] += 1
+        if outcome.not_modelled:
+            match.not_modelled.update(outcome.not_modelled)
+            continue
+        text = packet_text(values)
+        said = ovs.appctl("ofproto/trace", bridge, text, *(["--ct-next", state] * 8))
+        if outcome.error or "Translation failed" in said:
+            different = "" if outcome.error and "Translation failed" in said else f"one gives up: {outcome.error}"
+        else:
+            different = disagreement(of_evaluator(outcome, models), of_switch(said, ports))
+        if different:
+            match.disagreements.append(f"{bridge} {text} ct_state={state}: {different}\n{said}")
+    return match
+
+
+def laid_out(ovs: PrivateOvs, bridge: str, ports: int) -> None:
+    ovs.vsctl("--may-exist", "add-br", bridge, "--", "set", "bridge", bridge, *SECURE)
+    for number in range(1, ports + 1):
+        name = f"{bridge}-{number}"
+        ovs.vsctl("add-port", bridge, name, "--", "set", "interface", name, f"ofport_request={number}")
+
+
+@pytest.fixture
+def ovs() -> Iterator[PrivateOvs]:
+    with private_ovs() as switch:
+        yield switch
+
+
+def install(ovs: PrivateOvs, tmp_path: Path, bridge: str, text: str, version: str = "OpenFlow13") -> None:
+    path = tmp_path / "flows"
+    path.write_text(re.sub(r"(idle|hard)_timeout=\d+, ", "", text))
+    ovs.ofctl("-O", version, "add-flows", bridge, str(path))
+
+
+def neutron(ovs: PrivateOvs, tmp_path: Path) -> Mapping[str, BridgeModel]:
+    """br-int and br-tun of a compute host of a real Neutron, with its flows, ports and tags."""
+    for bridge in ("br-int", "br-tun"):
+        ovs.vsctl("add-br", bridge, "--", "set", "bridge", bridge, *SECURE)
+    patch = ("type=patch", "ofport_request=1")
+    ovs.vsctl(
+        "add-port", "br-int", "patch-tun", "--", "set", "interface", "patch-tun", *patch, "options:peer=patch-int"
+    )
+    ovs.vsctl(
+        "add-port", "br-tun", "patch-int", "--", "set", "interface", "patch-int", *patch, "options:peer=patch-tun"
+    )
+    ovs.vsctl("add-port", "br-int", "tap1", "tag=1", "--", "set", "interface", "tap1", "ofport_request=2")
+    for number in (2, 3):
+        name = f"vxlan{number}"
+        ovs.vsctl("add-port", "br-tun", name, "--", "set", "interface", name, f"ofport_request={number}")
+    for bridge in ("br-int", "br-tun"):
+        path = FIXTURES / "neutron" / "6c-vm1-vm2-ping" / "compute1" / f"dump-flows_{bridge}"
+        flows = "\n".join(line for line in path.read_text().splitlines() if "actions=" in line)
+        stripped = re.sub(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[0-9.]+s?, ", "", flows)
+        install(ovs, tmp_path, bridge, stripped)
+    return models_of(host_of(ovs, "OpenFlow13"))
+
+
+def test_a_real_neutrons_bridges_are_followed_as_the_switch_follows_them(ovs: PrivateOvs, tmp_path: Path) -> None:
+    models = neutron(ovs, tmp_path)
+    match = play(ovs, models, 1500)
+    assert match.disagreements == []
+    assert not match.not_modelled
+    reached = {(bridge, table) for bridge, table, _ in match.visited}
+    assert {table for bridge, table in reached if bridge == "br-tun"} == {0, 2, 4, 10, 20, 22}
+    assert {table for bridge, table in reached if bridge == "br-int"} == {
+        0,
+        58,
+        59,
+        60,
+        71,
+        72,
+        73,
+        81,
+        82,
+        91,
+        92,
+        93,
+        94,
+    }
+    for table in (0, 60, 71, 72, 73, 81, 82):
+        met = {flow for bridge, number, flow in match.visited if (bridge, number) == ("br-int", table)}
+        assert len(met) > 1, f"table {table} was not both hit and missed"
+
+
+@pytest.mark.parametrize(
+    ("name", "ports", "tables"),
+    [
+        ("learning", 4, {0, 2, 3, 4, 10, 20, 22}),
+        ("dvr", 2, {0, 1, 2, 4, 9, 10, 20, 21, 22}),
+        ("dvr-int", 5, {0, 1, 3, 24, 25, 30, 58, 59, 60, 94}),
+        ("havana", 3, {0, 1, 2, 3, 10, 20, 21}),
+    ],
+)
+def test_every_mode_of_neutron_is_followed(
+    ovs: PrivateOvs, tmp_path: Path, name: str, ports: int, tables: set[int]
+) -> None:
+    laid_out(ovs, "br0", ports)
+    install(ovs, tmp_path, "br0", (FIXTURES / "pipelines" / f"{name}.flows").read_text())
+    models = models_of(host_of(ovs, "OpenFlow13"))
+    match = play(ovs, models, 2000)
+    assert match.disagreements == []
+    assert not match.not_modelled
+    assert {table for _, table, _ in match.visited} == tables
+    for table, model in models["br0"].tables.items():
+        flows = sum(len(rules) for subtable in model.subtables for rules in subtable.rules.values())
+        met = {flow for _, number, flow in match.visited if number == table}
+        assert len(met) > 1 or flows < 2 or table not in tables, f"table {table} was not both hit and missed"
+
+
+@pytest.mark.parametrize("mode", list(TunnelMode))
+def test_warrens_own_bridges_are_followed(bench: Bench, mode: TunnelMode) -> None:
+    bench.apply(full_scene(mode))
+    match = play(bench.ovs, models_of(host_of(bench.ovs, "OpenFlow13")), 1000)
+    assert match.disagreements == []
+    assert not match.not_modelled
+    reached = {table for bridge, table, _ in match.visited if bridge == "br-int"}
+    assert reached == {0, 24, 25, 60, 61, 62}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_tables_are_followed_or_said_not_to_be_modelled(ovs: PrivateOvs, tmp_path: Path, seed: int) -> None:
+    laid_out(ovs, "br0", 5)
+    ovs.vsctl("set", "port", "br0-2", "tag=2")
+    ovs.vsctl("set", "port", "br0-3", "tag=1", "vlan_mode=native-untagged")
+    install(ovs, tmp_path, "br0", "\n".join(random_pipeline(seed)), "OpenFlow10")
+    match = play(ovs, models_of(host_of(ovs, "OpenFlow10")), 400, seed)
+    assert match.disagreements == []
+    assert sum(match.not_modelled.values()) < 100
+    assert len({table for _, table, _ in match.visited}) > 5
+
+
+def test_a_fault_in_the_evaluator_is_seen(ovs: PrivateOvs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these is a mistake that somebody could make; each must be told from the truth."""
+    models = neutron(ovs, tmp_path)
+    assert play(ovs, models, 300).disagreements == []
+
+    def does_nothing(scope: object, action: object) -> None:
+        """An action that is forgotten."""
+
+    def takes_the_lowest(table: classifier.Table, values: list[int]) -> classifier.Rule | None:
+        found = [rule for rule in table._matching(values) if not rule.conjunctions]
+        return min(found, key=lambda rule: rule.flow.priority, default=None)
+
+    def ignores_conjunctions(table: classifier.Table, values: list[int]) -> classifier.Rule | None:
+        return table._lookup(values)
+
+    faults = {
+        "strip_vlan does nothing": (changes.CHANGES, actions.PopVlan, does_nothing),
+        "push_vlan pushes nothing": (changes.CHANGES, actions.PushVlan, does_nothing),
+        "registers are not written": (changes.CHANGES, actions.SetField, does_nothing),
+        "nothing is output": (run._HANDLERS, actions.Output, lambda *_: True),
+        "ct() is skipped": (run._HANDLERS, actions.Ct, lambda *_: True),
+    }
+    for name, (table, kind, fault) in faults.items():
+        with monkeypatch.context() as patched:
+            patched.setitem(table, kind, fault)
+            assert play(ovs, models, 300).disagreements, name
+    for name, lookup in (("lowest priority wins", takes_the_lowest), ("no conjunctions", ignores_conjunctions)):
+        with monkeypatch.context() as patched:
+            patched.setattr(classifier.Table, "lookup", lookup)
+            assert play(ovs, models, 600).disagreements, name
