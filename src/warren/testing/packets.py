@@ -22,6 +22,7 @@ from warren.inspect.parse import fields as f
 from warren.inspect.parse.fields import Field
 
 _GROUP_BIT: Final = 1 << 40
+_BROADCAST: Final = (1 << 48) - 1
 _HONEST: Final = 0.85
 """The share of fields that are taken from the flows: packets of pure chance never pass the first check."""
 
@@ -50,8 +51,8 @@ class Packets:
         self._put(values, f.ETH_SRC)
         values[ETH_SRC] &= ~_GROUP_BIT
         self._put(values, f.ETH_DST)
-        if random.random() < 0.15:
-            values[ETH_DST] |= _GROUP_BIT
+        if random.random() < 0.2:
+            values[ETH_DST] = random.choice((_BROADCAST, values[ETH_DST] | _GROUP_BIT))
         if random.random() < 0.3:
             self._put(values, f.VLAN_TCI)
             values[VLAN] = values[VLAN] & 0x0FFF | 0x1000

@@ -37,8 +37,9 @@ class PortModel:
         """Whether frames of a VLAN leave by this port under NORMAL."""
         if self.is_access:
             return self.tag == vlan
-        if self.vlan_mode in {"native-tagged", "native-untagged"} and vlan == (self.tag or 0):
-            return True
+        if self.vlan_mode in {"native-tagged", "native-untagged"} and self.tag:
+            # Always its own VLAN, never VLAN 0 (ofproto-dpif.c, bundle_set).
+            return vlan == self.tag or (vlan != 0 and (not self.trunks or vlan in self.trunks))
         return not self.trunks or vlan in self.trunks
 
 
