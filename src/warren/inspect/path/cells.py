@@ -1,9 +1,11 @@
 """A frame as the cells that flows match on and rewrite, and back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
+from warren.inspect.evaluate.packet import SIZE, Values
 from warren.inspect.filter.packet import ICMP, ICMPV6, PORT_PROTOCOLS, IpPacket
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.fields import Field
@@ -30,8 +32,15 @@ def ipv4_text(value: int) -> str:
     return ".".join(str(octet) for octet in value.to_bytes(4, "big"))
 
 
-def cells_of(frame: Frame, in_port: int) -> Cells:
-    """Every cell that the frame has a value for; all others are 0."""
+def values_of(frame: Frame, in_port: int) -> Values:
+    """The frame as the evaluator takes it."""
+    values = [0] * SIZE
+    for cell, value in _cells_of(frame, in_port).items():
+        values[cell.order] = value
+    return values
+
+
+def _cells_of(frame: Frame, in_port: int) -> Cells:
     cells: Cells = {
         f.IN_PORT: in_port,
         f.ETH_SRC: mac_number(frame.source),
@@ -71,39 +80,39 @@ def _ip_cells(packet: IpPacket) -> Cells:
     return cells
 
 
-def frame_of(cells: Cells, before: Frame) -> Frame:
-    """The frame that cells describe; what no cell holds is as it was."""
-    tci = cells[f.VLAN_TCI]
+def frame_of(values: Sequence[int], before: Frame) -> Frame:
+    """The frame that the evaluator gives back; what no cell holds is as it was."""
+    tci = values[f.VLAN_TCI.order]
     payload = before.payload
     return Frame(
-        source=mac_text(cells[f.ETH_SRC]),
-        destination=mac_text(cells[f.ETH_DST]),
+        source=mac_text(values[f.ETH_SRC.order]),
+        destination=mac_text(values[f.ETH_DST.order]),
         vlan=tci & VID_BITS if tci & VLAN_PRESENT else 0,
-        tunnel_id=cells[f.TUN_ID],
-        payload=_arp_of(cells) if isinstance(payload, Arp) else _ip_of(cells, payload),
+        tunnel_id=values[f.TUN_ID.order],
+        payload=_arp_of(values) if isinstance(payload, Arp) else _ip_of(values, payload),
     )
 
 
-def _arp_of(cells: Cells) -> Arp:
+def _arp_of(values: Sequence[int]) -> Arp:
     return Arp(
-        operation=cells[f.ARP_OP],
-        sender_mac=mac_text(cells[f.ARP_SHA]),
-        sender_ip=ipv4_text(cells[f.ARP_SPA]),
-        target_mac=mac_text(cells[f.ARP_THA]),
-        target_ip=ipv4_text(cells[f.ARP_TPA]),
+        operation=values[f.ARP_OP.order],
+        sender_mac=mac_text(values[f.ARP_SHA.order]),
+        sender_ip=ipv4_text(values[f.ARP_SPA.order]),
+        target_mac=mac_text(values[f.ARP_THA.order]),
+        target_ip=ipv4_text(values[f.ARP_TPA.order]),
     )
 
 
-def _ip_of(cells: Cells, packet: IpPacket) -> IpPacket:
+def _ip_of(values: Sequence[int], packet: IpPacket) -> IpPacket:
     source, destination = (f.IPV6_SRC, f.IPV6_DST) if packet.is_ipv6 else (f.IP_SRC, f.IP_DST)
     changed = replace(
         packet,
-        source=_address(cells[source], is_ipv6=packet.is_ipv6),
-        destination=_address(cells[destination], is_ipv6=packet.is_ipv6),
-        ttl=cells[f.IP_TTL],
+        source=_address(values[source.order], is_ipv6=packet.is_ipv6),
+        destination=_address(values[destination.order], is_ipv6=packet.is_ipv6),
+        ttl=values[f.IP_TTL.order],
     )
     if packet.protocol in PORT_PROTOCOLS:
-        return replace(changed, source_port=cells[f.TP_SRC], destination_port=cells[f.TP_DST])
+        return replace(changed, source_port=values[f.TP_SRC.order], destination_port=values[f.TP_DST.order])
     return changed
 
 

@@ -239,7 +239,7 @@ class Walk:
         """A hop for each lookup; gives their indexes behind that of the entry."""
         noted = [entry]
         for lookup in forwarded.lookups:
-            place = f"{port.bridge.name} table {lookup.table}" if lookup.table is not None else port.bridge.name
+            place = f"{port.bridge.name} table {lookup.table}"
             noted.append(self.hop(noted[-1], port.host, place, lookup.what, evidence=lookup.flow, object=lookup.object))
         return noted
 

@@ -150,6 +150,7 @@ def _port(
         type=ovs.text_of(interface, "type") or ovs.text_of(shown, "type"),
         tag=tag if tag is not None else ovs.number_of(shown, "tag"),
         vlan_mode=ovs.text_of(port, "vlan_mode") or ovs.text_of(shown, "vlan_mode"),
+        trunks=ovs.numbers_of(port, "trunks") or ovs.numbers_of(shown, "trunks"),
         mac=ovs.text_of(interface, "mac_in_use") or (openflow.mac if openflow else ""),
         mtu=ovs.number_of(interface, "mtu"),
         options=ovs.map_of(interface, "options") or ovs.map_of(shown, "options"),

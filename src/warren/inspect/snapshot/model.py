@@ -31,6 +31,8 @@ class BridgePort:
     type: str = ""
     tag: int | None = None
     vlan_mode: str = ""
+    trunks: frozenset[int] = frozenset()
+    """VLANs that a trunk port carries; empty: all."""
     mac: str = ""
     mtu: int | None = None
     options: Mapping[str, str] = field(default_factory=_nothing)

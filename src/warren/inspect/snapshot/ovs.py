@@ -162,6 +162,13 @@ def number_of(row: Row, column: str) -> int | None:
     return int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else None
 
 
+def numbers_of(row: Row, column: str) -> frozenset[int]:
+    """A column that holds a set of numbers."""
+    value = row.get(column, ())
+    words = value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
+    return frozenset(int(word) for word in words if word.isdecimal() and len(word) < 12)
+
+
 def map_of(row: Row, column: str) -> Mapping[str, str]:
     value = row.get(column, "")
     return MappingProxyType(dict(value)) if isinstance(value, Mapping) else MappingProxyType({})
