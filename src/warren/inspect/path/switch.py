@@ -1,6 +1,6 @@
 """One Open vSwitch bridge during a trace: frames in, frames out by the evaluator, with what earlier packets taught."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -27,7 +27,9 @@ from warren.pipeline.cookies import decode
 _FIRST_RESERVED: Final = 0xFF00
 _CONTROLLER: Final = PORTS["CONTROLLER"]
 _NORMAL: Final = PORTS["NORMAL"]
-_MENDS: Final = {Verdict.DROPPED_NO_PORT: "a port that carries the frame's VLAN and has the destination behind it"}
+_MENDS: Final[Mapping[Verdict | None, str]] = {
+    Verdict.DROPPED_NO_PORT: "a port that carries the frame's VLAN and has the destination behind it"
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
