@@ -135,6 +135,7 @@ def test_a_server_that_starts_again_knows_the_living_from_the_dead(
         return {row["host"] for row in client.list("agents?agent_type=L3%20agent") if row["alive"]}
 
     until(lambda: alive(admin) == {"network2"}, hosts["network2"].report)
+    hosts["network2"].report()
     server.stop()
     server.start()
     again = admin.at(server.url)

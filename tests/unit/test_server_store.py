@@ -87,7 +87,7 @@ def test_the_database_and_nothing_else_decides_who_gets_an_address(store: Store)
 def test_two_processes_on_one_database_see_each_others_commits(store: Store, path: Path) -> None:
     other = Store(path)
     heard: list[set[model.Key]] = []
-    other.on_commit(lambda _before, _after, change: heard.append(set(change.values)))
+    other.on_commit(lambda commit: heard.append(set(commit.change.values)))
     put(store, network(1))
     put(store, network(2))
     store.commit(lambda now: Change.delete(now.of(model.Network, "n1")))

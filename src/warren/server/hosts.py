@@ -14,11 +14,12 @@ from warren.core.ids import HostName
 from warren.server import policy
 from warren.server.config import Config
 from warren.server.context import Context
+from warren.server.narrate import narrate
 from warren.server.placement import place_all
 from warren.server.policy import Caller
 from warren.server.rules import reports
 from warren.server.snapshot import Change, Snapshot
-from warren.server.store.store import Store
+from warren.server.store.store import Rule, Store
 from warren.sync.messages import Report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -74,7 +75,7 @@ class Hosts:
 
         now = self._store.snapshot
         if now.effective(rule(now)):
-            self._store.commit(rule)
+            self._commit(rule)
         if foreign:
             log.warning("report.foreign", host=host, ignored=sorted(foreign))
 
@@ -90,6 +91,12 @@ class Hosts:
             for name, at in written.items():
                 self._heard[HostName(name)] = max(at, self._heard.get(HostName(name), 0.0))
 
+    def _commit(self, rule: Rule) -> Snapshot:
+        commit = self._store.commit(rule)
+        for event, fields in narrate(commit.before, commit.after, commit.change):
+            log.info(event, **fields, revision=commit.after.revision)
+        return commit.after
+
     def place(self) -> None:
         """Move what runs on hosts that died or are drained; bind what can be bound now."""
         context = self.context(NOBODY)
@@ -97,5 +104,5 @@ class Hosts:
         if (now.revision, context.alive) == self._settled:
             return
         if now.effective(place_all(now, context)):
-            now = self._store.commit(lambda now: place_all(now, context))
+            now = self._commit(lambda now: place_all(now, context))
         self._settled = (now.revision, context.alive)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,10 +65,6 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: object) -> None:
         self.should_exit = True
         self._application.stop_streams()
-
-    @property
-    def signals(self) -> tuple[signal.Signals, ...]:
-        return (signal.SIGTERM, signal.SIGINT)
 
 
 def _sockets(config: Config, stack: ExitStack) -> list[socket.socket]:

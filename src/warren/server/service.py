@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
+
 from warren.core.errors import Invalid
 from warren.server import model, policy, query
 from warren.server.attributes.agent import agent_row
@@ -16,13 +18,16 @@ from warren.server.config import Config
 from warren.server.context import Context
 from warren.server.hosts import Hosts
 from warren.server.identity import tokens
+from warren.server.narrate import narrate
 from warren.server.policy import Caller
 from warren.server.resources import ApiResource
 from warren.server.rules import routers
 from warren.server.rules.found import visible
 from warren.server.rules.security_groups import with_default_group
 from warren.server.snapshot import Change, Snapshot
-from warren.server.store.store import Store
+from warren.server.store.store import Rule, Store
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Service:
@@ -48,6 +53,12 @@ class Service:
 
     def context(self, caller: Caller) -> Context:
         return self.hosts.context(caller)
+
+    def _commit(self, caller: Caller, rule: Rule) -> Snapshot:
+        commit = self.store.commit(rule)
+        for event, fields in narrate(commit.before, commit.after, commit.change):
+            log.info(event, **fields, user=caller.user_id, project=caller.project_id, revision=commit.after.revision)
+        return commit.after
 
     # Reading
 
@@ -82,7 +93,7 @@ class Service:
         if now.ids("security_group.default", caller.project_id):
             return now
         context = self.context(caller)
-        return self.store.commit(lambda now: with_default_group(now, context, caller.project_id))
+        return self._commit(caller, lambda now: with_default_group(now, context, caller.project_id))
 
     def _row(self, resource: Any) -> Any:
         if not isinstance(resource, model.Agent):
@@ -115,7 +126,7 @@ class Service:
                 change = change.then(step)
             return change
 
-        after = self.store.commit(rule)
+        after = self._commit(caller, rule)
         return [
             shown(resource.table, after, after.of(resource.cls, resource_id), caller, frozenset())
             for resource_id in ids
@@ -131,7 +142,7 @@ class Service:
         visible(self.store.current(), resource.cls, resource_id, context)
         policy.require_writer(caller, f"update_{resource.name}")
         asked = on_update(resource.table, body, caller)
-        after = self.store.commit(lambda now: resource.update(now, context, resource_id, asked))
+        after = self._commit(caller, lambda now: resource.update(now, context, resource_id, asked))
         return shown(resource.table, after, self._row(after.of(resource.cls, resource_id)), caller, frozenset())
 
     def delete(self, caller: Caller, resource: ApiResource, resource_id: str) -> None:
@@ -143,7 +154,7 @@ class Service:
         context = self.context(caller)
         visible(self.store.current(), resource.cls, resource_id, context)
         policy.require_writer(caller, f"delete_{resource.name}")
-        self.store.commit(lambda now: resource.delete(now, context, resource_id))
+        self._commit(caller, lambda now: resource.delete(now, context, resource_id))
 
     def router_interface(self, caller: Caller, router_id: str, body: Any, *, is_added: bool) -> dict[str, Any]:
         """`add_router_interface` and `remove_router_interface`.
@@ -162,7 +173,7 @@ class Service:
             found[:] = [interface]
             return change
 
-        self.store.commit(rule)
+        self._commit(caller, rule)
         router, port = found[0]
         subnet_ids = [fixed.subnet_id for fixed in port.fixed_ips]
         return {
@@ -186,5 +197,5 @@ class Service:
         policy.require_writer(caller, "update_router")
         routes = on_update({"routes": ROUTER["routes"]}, body, caller).get("routes", ())
         ask = routers.add_routes if is_added else routers.remove_routes
-        after = self.store.commit(lambda now: ask(now, context, router_id, routes))
+        after = self._commit(caller, lambda now: ask(now, context, router_id, routes))
         return shown(ROUTER, after, after.of(model.Router, router_id), caller, frozenset())

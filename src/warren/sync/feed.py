@@ -7,11 +7,15 @@ database's, it gives everything.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
 from warren.core.state import StateObject
 from warren.sync.messages import Delta, Snapshot, encode_objects
+
+GONE_KEPT: Final = 4096
+"""How many removed keys a feed remembers before it forgets the older half, and what came before them."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,7 @@ class HostFeed:
             self.gone_at.pop(key, None)
         self.objects = new
         self.revision = revision
+        self._forget()
         return bool(changed or gone)
 
     def news(self, epoch: str, revision: int) -> Snapshot | Delta | None:
@@ -54,3 +59,8 @@ class HostFeed:
         if not changed and not gone:
             return None
         return Delta(epoch=self.epoch, since=revision, revision=self.revision, set=changed, delete=gone)
+
+    def _forget(self) -> None:
+        if len(self.gone_at) > GONE_KEPT:
+            self.since = sorted(self.gone_at.values())[-GONE_KEPT // 2]
+            self.gone_at = {key: at for key, at in self.gone_at.items() if at > self.since}

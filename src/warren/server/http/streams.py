@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from warren.core.ids import HostName
 from warren.server.hostview import host_state, touched
-from warren.server.snapshot import Change, Snapshot
-from warren.server.store.store import Store
+from warren.server.store.store import Commit, Store
 from warren.sync.feed import HostFeed
 from warren.sync.messages import Keepalive, encode
 
@@ -42,8 +41,8 @@ class StateStreams:
         for host in self._hosts.values():
             host.wake.set()
 
-    def _committed(self, before: Snapshot, after: Snapshot, change: Change) -> None:
-        hosts = touched(before, after, change, tuple(self._hosts))
+    def _committed(self, commit: Commit) -> None:
+        hosts = touched(commit.before, commit.after, commit.change, tuple(self._hosts))
         if hosts and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake, hosts)
 
@@ -82,9 +81,10 @@ class StateStreams:
     def _fresh(self, name: HostName) -> _Host:
         host = self._hosts.get(name)
         if host is None:
+            # Listed first, looked up then: what is committed after the look finds the host listed, and marks it.
+            host = self._hosts[name] = _Host(HostFeed.begin(self._store.epoch, 0, {}))
             now = self._store.snapshot
-            feed = HostFeed.begin(self._store.epoch, now.revision, host_state(now, name))
-            host = self._hosts[name] = _Host(feed)
+            host.feed = HostFeed.begin(self._store.epoch, now.revision, host_state(now, name))
         self._refresh(name, host)
         return host
 

@@ -8,6 +8,7 @@ hold is replaced only then. The only module that executes SQL.
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,8 +33,20 @@ _encode = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
 
 Rule = Callable[[Snapshot], Change]
-Committed = Callable[[Snapshot, Snapshot, Change], None]
-"""Told after each commit: the snapshot before, the one after, what changed. Called with the commit lock held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A change that is on disk. An empty one has no revision of its own."""
+
+    before: Snapshot
+    after: Snapshot
+    change: Change
+
+
+Listener = Callable[[Commit], None]
+"""Told of every commit, of this process and of others on the database. Called with the commit lock held."""
+
 
 _put = upsert(RESOURCES)
 _PUT: Final = _put.on_conflict_do_update(index_elements=["kind", "id"], set_={"body": _put.excluded.body})
@@ -58,7 +71,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.engine = _engine(path)
         self._lock = threading.RLock()
-        self._listeners: list[Committed] = []
+        self._listeners: list[Listener] = []
         self.snapshot = Snapshot()
         try:
             with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
@@ -68,7 +81,7 @@ class Store:
         except (DatabaseError, msgspec.MsgspecError) as error:
             raise Unmet(f"{path} cannot be used as the server's database: {_reason(error)}") from error
 
-    def on_commit(self, listener: Committed) -> None:
+    def on_commit(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
     def current(self) -> Snapshot:
@@ -80,11 +93,8 @@ class Store:
                 self._catch_up(connection)
         return self.snapshot
 
-    def commit(self, rule: Rule) -> Snapshot:
+    def commit(self, rule: Rule) -> Commit:
         """Ask the rule about the newest snapshot and store its change durably.
-
-        Returns:
-            The snapshot with the change; the old one if the change is empty.
 
         Raises:
             Refused: what the rule raised; nothing changed.
@@ -96,19 +106,18 @@ class Store:
         except OperationalError as error:
             raise Unreachable(f"the database cannot be written: {_reason(error)}") from error
 
-    def _commit(self, rule: Rule) -> Snapshot:
+    def _commit(self, rule: Rule) -> Commit:
         with self._lock:
             with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
                 self._catch_up(connection)
                 before = self.snapshot
                 change = before.effective(rule(before))
                 if not change:
-                    return before
+                    return Commit(before, before, change)
                 after = before.after(change, before.revision + 1)
                 _write(connection, before, change, after.revision)
             self.snapshot = after
-            self._tell(before, after, change)
-            return after
+            return self._tell(Commit(before, after, change))
 
     def heartbeats(self) -> dict[str, float]:
         """Host -> the Unix time of its last report, as far as it was written down."""
@@ -146,11 +155,12 @@ class Store:
             change = Change({Key(kind, id_): _read(kind, body) for kind, id_, body in rows})
             after = before.after(change, newest)
         self.snapshot = after
-        self._tell(before, after, change)
+        self._tell(Commit(before, after, change))
 
-    def _tell(self, before: Snapshot, after: Snapshot, change: Change) -> None:
+    def _tell(self, commit: Commit) -> Commit:
         for listener in self._listeners:
-            listener(before, after, change)
+            listener(commit)
+        return commit
 
 
 def _engine(path: Path) -> Engine:
