@@ -6,7 +6,7 @@ a large plan.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
@@ -54,6 +54,8 @@ class Pass:
     reasons: frozenset[Reason] = frozenset({AUDIT})
     is_dry: bool = False
     """Plan, say so, change nothing."""
+    forget: Callable[[Reason], None] = field(default=lambda _: None)
+    """Called with what is about to be read: reasons that came until now are answered by that."""
     switch: Switch | None = None
     """By `bridges`: the switch after its rows were applied."""
     held_back: dict[str, str] = field(default_factory=dict)

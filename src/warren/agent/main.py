@@ -174,7 +174,7 @@ class Agent:
             return True
         if any(reason.source is Source.NAMES for reason in reasons):
             self._watch_namespaces()
-        now = Pass(state=state, reasons=reasons)
+        now = Pass(state=state, reasons=reasons, forget=self._wake.forget)
         outcomes = run_pass(now, stages)
         self._picture = picture(now, outcomes, self._picture)
         self._reporter.show(self._picture)

@@ -23,6 +23,11 @@ class Wake:
             self._reasons.update(reasons)
             self._changed.notify()
 
+    def forget(self, reason: Reason) -> None:
+        """Drop a reason that is being looked into right now; one that comes later counts."""
+        with self._changed:
+            self._reasons.discard(reason)
+
     def wait(self, timeout_s: float) -> frozenset[Reason]:
         """The reasons since the last call, as soon as there is one; none after `timeout_s`."""
         ends_at = time.monotonic() + timeout_s

@@ -6,6 +6,7 @@ that exists already.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -139,13 +140,14 @@ def link_local(mac: MacAddress) -> str:
     return str(ip_address(b"\xfe\x80" + bytes(6) + bytes(octets[:3]) + b"\xff\xfe" + bytes(octets[3:])))
 
 
-def sources(port: Port, version: int) -> list[tuple[MacAddress, Prefix]]:
-    """Every (MAC, prefix) that a port may send from."""
+@lru_cache(maxsize=4096)
+def sources(port: Port, version: int) -> tuple[tuple[MacAddress, Prefix], ...]:
+    """Every (MAC, prefix) that a port may send from. Remembered: parsing addresses is most of what rendering costs."""
     own = [(port.mac_address, fixed.ip_address) for fixed in port.fixed_ips]
     own += [(pair.mac_address, pair.ip_address) for pair in port.allowed_address_pairs]
     own += [(mac, link_local(mac)) for mac in dict.fromkeys(mac for mac, _ in [(port.mac_address, ""), *own])]
     prefixes = [(mac, ip_network(address, strict=False)) for mac, address in own]
-    return sorted({each for each in prefixes if each[1].version == version}, key=str)
+    return tuple(sorted({each for each in prefixes if each[1].version == version}, key=str))
 
 
 def admits(state: HostState, port: Port, connection: Connection) -> bool:

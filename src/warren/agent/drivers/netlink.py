@@ -4,13 +4,14 @@ Reads only; links are changed by ip(8) in `namespaces.py`. Written on plain sock
 needed, of every namespace at each audit: 800 links take some milliseconds, and nothing has to be imported.
 """
 
+import fcntl
 import os
 import socket
 import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Final
 
 from warren.core.errors import Rejected
@@ -29,6 +30,7 @@ RT_TABLE_MAIN: Final = 254
 RTPROT_KERNEL: Final = 2
 RTN_UNICAST: Final = 1
 IFF_UP: Final = 1
+SIOCGIFFLAGS, SIOCGIFADDR = 0x8913, 0x8915
 SCOPE_LINK: Final = 253
 
 _header = struct.Struct("=IHHII")
@@ -74,6 +76,34 @@ class Tables:
     links: tuple[Link, ...]
     addresses: tuple[InterfaceAddress, ...]
     routes: tuple[InstalledRoute, ...]
+
+
+def is_there(interface: str) -> bool:
+    """Whether the calling thread's namespace has an interface of that name: one system call, whatever else it has."""
+    try:
+        return socket.if_nametoindex(interface) > 0
+    except OSError:
+        return False
+
+
+def is_up(interface: str) -> bool:
+    """Whether an interface of that name is up, by netdevice(7)."""
+    answer = _asked(SIOCGIFFLAGS, interface)
+    return answer is not None and bool(struct.unpack_from("=16xh", answer)[0] & IFF_UP)
+
+
+def has(interface: str, cidr: str) -> bool:
+    """Whether an interface's first IPv4 address is that one, by netdevice(7)."""
+    answer = _asked(SIOCGIFADDR, interface)
+    return answer is not None and answer[20:24] == ip_interface(cidr).ip.packed
+
+
+def _asked(question: int, interface: str) -> bytes | None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as kernel:
+        try:
+            return fcntl.ioctl(kernel, question, struct.pack("40s", interface.encode()))
+        except OSError:
+            return None
 
 
 def read_links() -> dict[str, Link]:

@@ -5,7 +5,7 @@ from typing import Final
 
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers.ovsdb import Ovsdb
-from warren.agent.loop import Outcome, Pass
+from warren.agent.loop import Outcome, Pass, Reason, Source
 from warren.agent.settle import apply_apart
 from warren.pipeline.switch import Switch
 from warren.pipeline.switch_rows import MARK, AccessRow, PortRow, Row, desired_rows, present_rows
@@ -31,6 +31,7 @@ class Bridges:
         """Read, plan and apply until nothing is left or nothing helps."""
         changes, failed = 0, dict[str, str]()
         for _ in range(ROUNDS):
+            now.forget(Reason(Source.OVSDB))
             switch = now.switch = self._ovsdb.read()
             desired = desired_rows(now.state, switch, self._layout)
             left = plan(desired, present_rows(switch, desired))

@@ -7,7 +7,7 @@ import structlog
 
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers.filters import Filters as Driver
-from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.loop import Outcome, Pass, Reason, Source
 from warren.agent.settle import Settlement, settle
 from warren.core import names
 from warren.core.errors import DriverError, Unmet
@@ -31,6 +31,8 @@ class Filters:
         self._installed: Mapping[Key, Setting] = {}
         self._known: Mapping[Key, Setting] | None = None
         """What was desired when it was last read back as desired."""
+        self._settled: HostState | None = None
+        """The state that it was desired by."""
         self._covered: frozenset[str] = frozenset()
         """Keys of the ports whose groups were last seen in place."""
 
@@ -40,7 +42,7 @@ class Filters:
         if self._plug is Plug.OVS and not ports and not self._covered:
             return Outcome(stage=self.name)
         touched = now.looks_everywhere or HOST in now.named(Source.RULES)
-        if not touched and self._known is not None and filters(now.state, self._installed) == self._known:
+        if not touched and self._is_settled(now.state):
             return Outcome(stage=self.name)
         try:
             settled = self._settle(now)
@@ -52,23 +54,30 @@ class Filters:
         self._covered = frozenset(port.key for port in ports if port.key not in uncovered)
         return Outcome(stage=self.name, changes=settled.changes, wrong=_wrong(settled))
 
+    def _is_settled(self, state: HostState) -> bool:
+        """Whether what a state asks for is what was last read back."""
+        if state is not self._settled and self._known is not None and filters(state, self._installed) == self._known:
+            self._settled = state
+        return state is self._settled
+
     def _settle(self, now: Pass) -> Settlement[Key, Setting]:
-        known, self._known = self._known, None
+        known, self._known, self._settled = self._known, None, None
         settled = settle(
-            lambda: self._difference(now.state),
+            lambda: self._difference(now),
             self._driver.apply,
             lambda changes: say(changes, RULES, known, now),
             is_dry=now.is_dry,
         )
         if not settled.left:
-            self._known = filters(now.state, self._installed)
+            self._known, self._settled = filters(now.state, self._installed), now.state
         if (settled.planned.change or settled.planned.remove) and not now.is_dry:
             self._cut(now.state)
         return settled
 
-    def _difference(self, state: HostState) -> Plan[Key, Setting]:
+    def _difference(self, now: Pass) -> Plan[Key, Setting]:
+        now.forget(Reason(Source.RULES, HOST))
         self._installed = self._driver.installed()
-        return plan(filters(state, self._installed), self._installed)
+        return plan(filters(now.state, self._installed), self._installed)
 
     def _cut(self, state: HostState) -> None:
         """Where rules became others, end the connections that only the old ones allowed."""

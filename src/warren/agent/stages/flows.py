@@ -1,6 +1,6 @@
 """Stage `flows`: br-tun, physical bridges, then br-int. A port passes frames from here on, and not before."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import structlog
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers.namespaces import announce
 from warren.agent.drivers.ofctl import OfctlSwitch
-from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.loop import Outcome, Pass, Reason, Source
 from warren.agent.settle import Settlement, apply_apart, settle
 from warren.core.errors import Impossible
 from warren.core.names import INTEGRATION_BRIDGE
@@ -18,6 +18,7 @@ from warren.pipeline.flow import Flow, FlowKey
 from warren.pipeline.render import BridgeFlows, render
 from warren.pipeline.switch import switch_view
 from warren.pipeline.view import Layout
+from warren.reconcile.plan import Plan
 
 log = structlog.get_logger()
 
@@ -43,27 +44,48 @@ class Flows:
         touched = frozenset(self._settled) if now.looks_everywhere else now.named(Source.FLOWS)
         rendered = render(state, switch_view(now.switch, state), self._layout)
         for bridge in sorted(rendered, key=lambda name: name == INTEGRATION_BRIDGE):
-            seen = (now.switch.bridges[bridge].uuid, rendered[bridge])
-            known = self._settled.pop(bridge, None)
-            done, left = 0, dict[str, str]()
-            if known != seen or bridge in touched:
-                done, left = self._settle(rendered[bridge], known[1] if known else None, now)
+            row = now.switch.bridges[bridge].uuid
+            known_row, known = self._settled.pop(bridge, ("", None))
+            memory = known if known_row == row and bridge not in touched else None
+            left: Mapping[str, str] = {}
+            if memory != rendered[bridge]:
+                done, left = self._settle(rendered[bridge], known, memory, now)
+                changes += done
             if not left:
-                self._settled[bridge] = seen
-            changes, wrong = changes + done, wrong | left | dict(rendered[bridge].conflicts)
+                self._settled[bridge] = (row, rendered[bridge])
+            wrong |= {**left, **rendered[bridge].conflicts}
         for complaint in announce(now.announcements):
             log.warning("announcement.lost", because=complaint)
         return Outcome(stage=self.name, changes=changes, wrong=wrong)
 
-    def _settle(self, flows: BridgeFlows, known: BridgeFlows | None, now: Pass) -> tuple[int, dict[str, str]]:
-        """(number of changes made, owner -> what is still wrong) of one bridge."""
+    def _settle(
+        self, flows: BridgeFlows, known: BridgeFlows | None, memory: BridgeFlows | None, now: Pass
+    ) -> tuple[int, dict[str, str]]:
+        """(number of changes made, owner -> what is still wrong) of one bridge.
+
+        With a `memory` of what the bridge has, and no event since, the first plan is made against that; what is there
+        is read after applying, and if memory was wrong, planned against once more.
+        """
         switch = OfctlSwitch(bridge=flows.bridge, rundir=self._rundir)
-        settled = settle(
-            lambda: flows.plan(switch.installed()),
-            lambda changes: apply_apart(changes, switch.apply, lambda _, flow: flow.owner),
-            lambda changes: say(changes, _wording(flows.bridge), known.desired if known else None, now),
-            is_dry=now.is_dry,
-        )
+
+        def read() -> Plan[FlowKey, Flow]:
+            now.forget(Reason(Source.FLOWS, flows.bridge))
+            return flows.plan(switch.installed())
+
+        def settle_against(difference: Callable[[], Plan[FlowKey, Flow]]) -> Settlement[FlowKey, Flow]:
+            return settle(
+                difference,
+                lambda changes: apply_apart(changes, switch.apply, lambda _, flow: flow.owner),
+                lambda changes: say(changes, _wording(flows.bridge), known.desired if known else None, now),
+                is_dry=now.is_dry,
+            )
+
+        if memory is not None and memory.learnable == flows.learnable:
+            remembered = [flows.plan(memory.desired)]
+            settled = settle_against(lambda: remembered.pop() if remembered else read())
+            if not settled.left:
+                return settled.changes, {}
+        settled = settle_against(read)
         return settled.changes, _wrong(flows, settled)
 
 

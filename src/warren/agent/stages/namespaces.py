@@ -6,7 +6,7 @@ from typing import Final
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers import netlink
 from warren.agent.drivers.namespaces import Namespaces as Driver
-from warren.agent.loop import Outcome, Pass, Source
+from warren.agent.loop import Outcome, Pass, Reason, Source
 from warren.agent.settle import settle
 from warren.namespaces import Key, Kind, Setting, owner_of, render
 from warren.reconcile.plan import Plan, plan
@@ -36,14 +36,21 @@ class Namespaces:
             return applied.failed
 
         known, self._known = self._known, None
+
+        def difference() -> Plan[Key, Setting]:
+            for name in scope or ():
+                for source in (Source.LINKS, Source.RULES, Source.NAMES):
+                    now.forget(Reason(source, name))
+            return plan(_within(scope, desired), self._driver.installed(scope))
+
         settled = settle(
-            lambda: plan(_within(scope, desired), self._driver.installed(scope)),
+            difference,
             apply,
             lambda changes: say(changes, SETTINGS, known, now),
             is_dry=now.is_dry,
         )
         if missing := {key.name for key in settled.left.add if key.kind is Kind.LINK}:
-            now.lost_interfaces |= missing - netlink.read_links().keys()
+            now.lost_interfaces |= {name for name in missing if not netlink.is_there(name)}
         wrong = wrong_owners(settled.left, settled.failed, desired)
         if not wrong:
             self._known = desired
@@ -62,8 +69,7 @@ class Namespaces:
 
 def _expecting(desired: Mapping[Key, Setting]) -> set[str]:
     """The namespaces whose interfaces are on the host, and so not yet where they belong."""
-    wanted = {key.name: key.namespace for key in desired if key.kind is Kind.LINK}
-    return {wanted[name] for name in wanted.keys() & netlink.read_links().keys()} if wanted else set()
+    return {key.namespace for key in desired if key.kind is Kind.LINK and netlink.is_there(key.name)}
 
 
 def _within(scope: frozenset[str] | None, desired: Mapping[Key, Setting]) -> dict[Key, Setting]:

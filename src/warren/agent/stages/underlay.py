@@ -32,9 +32,8 @@ class Underlay:
         self._is_settled = interface is None
 
     def run(self, now: Pass) -> Outcome:
-        """Settle, if there is a tunnel endpoint to look after and something happened to the host's interfaces."""
-        touched = now.looks_everywhere or "" in now.named(Source.LINKS)
-        if self._interface is None or (self._is_settled and not touched):
+        """Settle, if there is a tunnel endpoint to look after and something happened to it."""
+        if self._interface is None or (self._is_settled and not self._is_touched(now, self._interface)):
             return Outcome(stage=self.name)
         desired = {UNDERLAY_BRIDGE: "up", self._interface: "up", f"{UNDERLAY_BRIDGE} {self._address}": ""}
         settled = settle(
@@ -46,6 +45,14 @@ class Underlay:
         self._is_settled = not settled.left
         why = "; ".join(settled.failed.values())
         return Outcome(stage=self.name, changes=settled.changes, wrong={"": why} if why else {})
+
+    def _is_touched(self, now: Pass, interface: str) -> bool:
+        """A host with many ports has events all the time, so two interfaces are asked before everything is read."""
+        if now.looks_everywhere:
+            return True
+        return "" in now.named(Source.LINKS) and not (
+            netlink.is_up(interface) and netlink.is_up(UNDERLAY_BRIDGE) and netlink.has(UNDERLAY_BRIDGE, self._address)
+        )
 
     def _present(self) -> dict[str, str]:
         """The NIC's copy of our address counts as present, and so is removed: the kernel would answer beside OVS."""
