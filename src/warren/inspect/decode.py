@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from warren.inspect.parse.actions import Action
 from warren.inspect.parse.dump import Dump, Flow
-from warren.inspect.parse.match import Match, read_match
+from warren.inspect.parse.match import Match, Term, read_match
 from warren.inspect.parse.problem import Problem, Unreadable
 from warren.inspect.parse.read_actions import NO_NAMES, Names, read_actions
 
@@ -24,6 +24,8 @@ class Decoder:
     names: Names = NO_NAMES
     _matches: dict[str, Match] = field(default_factory=dict)
     _actions: dict[str, tuple[Action, ...]] = field(default_factory=dict)
+    _terms: dict[str, tuple[Term, ...]] = field(default_factory=dict)
+    _single: dict[str, Action] = field(default_factory=dict)
 
     def match(self, text: str) -> Match:
         """The match of a text.
@@ -33,7 +35,7 @@ class Decoder:
         """
         found = self._matches.get(text)
         if found is None:
-            found = self._matches[text] = read_match(text, self.names.ports)
+            found = self._matches[text] = read_match(text, self.names.ports, self._terms)
         return found
 
     def actions(self, text: str) -> tuple[Action, ...]:
@@ -44,7 +46,7 @@ class Decoder:
         """
         found = self._actions.get(text)
         if found is None:
-            found = self._actions[text] = read_actions(text, self.names)
+            found = self._actions[text] = read_actions(text, self.names, known=self._single)
         return found
 
     def meaning(self, flow: Flow, file: str = "-") -> Meaning | Problem:

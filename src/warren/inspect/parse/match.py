@@ -80,22 +80,38 @@ class Match:
         return ",".join(_words(self))
 
 
-def read_match(text: str, ports: Mapping[str, int]) -> Match:
+def read_match(text: str, ports: Mapping[str, int], known: dict[str, tuple[Term, ...]] | None = None) -> Match:
     """The match of a flow, without `priority`.
+
+    Args:
+        text: as printed.
+        ports: names of ports -> numbers.
+        known: what single items were read to, for the next text with them.
 
     Raises:
         Unreadable: with the offset in `text`.
     """
     found: dict[Field, Term] = {}
     for item, offset in split_list(text):
-        key, equals, value = item.strip().partition("=")
         try:
-            terms = _field_terms(key, value, ports) if equals else _word_terms(key)
+            terms = known.get(item) if known is not None else None
+            if terms is None:
+                terms = _terms(item.strip(), ports)
+                if known is not None:
+                    known[item] = terms
             for term in terms:
-                _add(found, term)
+                if term.cell in found or not term.mask:
+                    _add(found, term)
+                else:
+                    found[term.cell] = term
         except ValueError as error:
             raise Unreadable(f"in the match, '{printable(item.strip(), 60)}': {error}", offset) from None
     return of_terms(found)
+
+
+def _terms(item: str, ports: Mapping[str, int]) -> tuple[Term, ...]:
+    key, equals, value = item.partition("=")
+    return tuple(_field_terms(key, value, ports) if equals else _word_terms(key))
 
 
 def of_terms(found: dict[Field, Term]) -> Match:

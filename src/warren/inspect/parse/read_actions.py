@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from warren.inspect.parse import actions as a
@@ -28,8 +28,16 @@ _HEAD: Final = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*([:(]?)")
 _SUBFIELD: Final = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)(?:\[(?:([0-9]{1,4})(?:\.\.([0-9]{1,4}))?)?\])?")
 
 
-def read_actions(text: str, names: Names = NO_NAMES, depth: int = 0) -> tuple[a.Action, ...]:
+def read_actions(
+    text: str, names: Names = NO_NAMES, depth: int = 0, known: dict[str, a.Action] | None = None
+) -> tuple[a.Action, ...]:
     """Actions in their order; `drop` is the empty tuple.
+
+    Args:
+        text: as printed.
+        names: what the names in it stand for.
+        depth: how many actions it stands inside of.
+        known: what single actions were read to, for the next text with them.
 
     Raises:
         Unreadable: with the offset in `text`.
@@ -41,16 +49,23 @@ def read_actions(text: str, names: Names = NO_NAMES, depth: int = 0) -> tuple[a.
         word = item.strip()
         if word in {"drop", ""}:
             continue
+        action = known.get(word) if known is not None else None
+        if action is not None:
+            found.append(action)
+            continue
         try:
-            found.append(_read_one(word, names, depth))
+            action = _read_one(word, names, depth)
         except Unreadable as error:
             raise Unreadable(error.message, offset + text[offset:].find(word[:1])) from None
         except ValueError as error:
             raise Unreadable(f"in the action '{printable(word, 60)}': {error}", offset) from None
+        found.append(action)
+        if known is not None:
+            known[word] = action
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Call:
     """One action as it stands: `name(inside)`, `name:inside` or a word, then what follows its bracket."""
 
@@ -98,9 +113,8 @@ def _pair(item: str) -> tuple[str, str]:
 
 def _read_one(word: str, names: Names, depth: int) -> a.Action:
     head = _HEAD.match(word)
-    call = _Call(name="", form="", inside=word, after="", names=names, depth=depth)
     if head is None:
-        return _bare(call)
+        return _bare(word, names)
     name, form = head[1], head[2]
     inside, after = word[head.end() :], ""
     if form == "(":
@@ -108,10 +122,10 @@ def _read_one(word: str, names: Names, depth: int) -> a.Action:
         inside, after = word[head.end() : closing], word[closing + 1 :]
     reader = _READERS.get(name)
     if reader is None:
-        return _bare(call)
+        return _bare(word, names)
     if after and name != "check_pkt_larger":
         raise ValueError(f"'{printable(after, 20)}' stands behind its bracket")
-    return reader(replace(call, name=name, form=form, inside=inside.strip(), after=after))
+    return reader(_Call(name, form, inside.strip(), after, names, depth))
 
 
 def _closing(word: str, start: int) -> int:
@@ -124,10 +138,9 @@ def _closing(word: str, start: int) -> int:
     raise ValueError("a bracket is not closed")
 
 
-def _bare(call: _Call) -> a.Action:
+def _bare(word: str, names: Names) -> a.Action:
     """A port alone: `LOCAL`, `in_port`, `3` or the name of a port."""
-    text = call.inside
-    number = read_port(text, call.names.ports)
+    number = read_port(word, names.ports)
     if number < 0:
         raise ValueError("no action is called so")
     return a.Output(port=number)
@@ -309,23 +322,36 @@ def _learn_spec(item: str, key: str, value: str) -> a.LearnSpec:
 
 
 def _ct(call: _Call) -> a.Action:
-    found = a.Ct()
+    zone: int | a.Subfield = 0
+    table: a.TableId | None = None
+    nat: a.Nat | None = None
+    noted: tuple[a.Action, ...] = ()
+    alg = ""
+    flags: set[str] = set()
     for key, value in call.pairs():
         if key in {"commit", "force"} and not value:
-            found = replace(found, commit=found.commit or key == "commit", force=found.force or key == "force")
+            flags.add(key)
         elif key == "zone":
-            found = replace(found, zone=call.subfield_or_number(value))
+            zone = call.subfield_or_number(value)
         elif key == "table":
-            found = replace(found, table=call.table(value))
+            table = call.table(value)
         elif key == "alg":
-            found = replace(found, alg=value)
+            alg = value
         elif key == "nat" or key.startswith("nat("):
-            found = replace(found, nat=_nat(key))
+            nat = _nat(key)
         elif key.startswith("exec(") and key.endswith(")"):
-            found = replace(found, exec=read_actions(key[5:-1], call.names, call.depth + 1))
+            noted = read_actions(key[5:-1], call.names, call.depth + 1)
         else:
             raise ValueError(f"ct knows no '{printable(key, 40)}'")
-    return found
+    return a.Ct(
+        zone=zone,
+        commit="commit" in flags,
+        force="force" in flags,
+        table=table,
+        nat=nat,
+        exec=noted,
+        alg=alg,
+    )
 
 
 def _nat(text: str) -> a.Nat:

@@ -7,6 +7,7 @@ from typing import Final
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*[mK]")
 """What `ovs-ofctl --color` writes: select graphic rendition, then erase to the end of the line (ECMA-48)."""
 _DELIMITER: Final = re.compile(r'[()\[\]{},"]')
+_PLAIN: Final = re.compile(r'[^()\[\]{}"]*')
 _OPENING: Final = "([{"
 _CLOSING: Final = {")": "(", "]": "[", "}": "{"}
 MAX_DEPTH: Final = 64
@@ -34,8 +35,10 @@ def split_list(text: str) -> Iterator[tuple[str, int]]:
 
     Brackets that do not pair are taken as they come: the item's own reader will refuse it.
     """
-    start = depth = 0
-    position = 0
+    if _PLAIN.fullmatch(text) is not None:
+        yield from _split_plain(text)
+        return
+    start = depth = position = 0
     size = len(text)
     while position < size:
         found = _DELIMITER.search(text, position)
@@ -54,6 +57,15 @@ def split_list(text: str) -> Iterator[tuple[str, int]]:
             depth = max(depth - 1, 0)
     if start < size:
         yield text[start:], start
+
+
+def _split_plain(text: str) -> Iterator[tuple[str, int]]:
+    """As `split_list`, for a list without brackets and quotes."""
+    offset = 0
+    for item in text.split(","):
+        if item or offset < len(text):
+            yield item, offset
+        offset += len(item) + 1
 
 
 def _end_of_quote(text: str, position: int) -> int:
