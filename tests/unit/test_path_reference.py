@@ -139,7 +139,7 @@ VM2 = "fa:16:3e:df:c9:3b"
 FAULTS = {
     "an entry of table 20 that points at another host": (
         edit("compute1/dump-flows_br-tun", rf"(dl_dst={VM2} actions=.*),output:2$", r"\1,output:3"),
-        "vm2", ("compute1", "br-tun table 20", Verdict.DROPPED_NO_PORT),
+        "vm2", ("compute1", "br-tun table 20", Verdict.DROPPED_ELSEWHERE),
     ),
     "no flow for the network's key at the other host": (
         edit("compute2/dump-flows_br-tun", r"^.*table=4,.*tun_id=0x16f0.*\n", ""),

@@ -9,6 +9,7 @@ from warren.core.ids import MacAddress, NetworkId, PortId, SegmentationId
 from warren.core.names import INTEGRATION_BRIDGE, PATCH_TO_INTEGRATION, PATCH_TO_TUNNEL, TUNNEL_BRIDGE, qvo, tunnel_port
 from warren.core.state import HostState, Network, NetworkType, Peer, Port
 from warren.inspect.snapshot.model import Bridge, BridgePort, Estate, Host, Printout
+from warren.inspect.verify.finding import Severity
 from warren.inspect.verify.intent import layout_of, switch_of
 from warren.inspect.verify.verify import Report, verify
 from warren.pipeline.cookies import LEARNED
@@ -16,6 +17,9 @@ from warren.pipeline.render import render
 from warren.pipeline.switch import switch_view
 
 RED = NetworkId("aaaaaaaa-0000-4000-8000-000000000001")
+BLUE = NetworkId("cccccccc-0000-4000-8000-000000000002")
+OTHER = PortId("dddddddd-0000-4000-8000-000000000002")
+OTHER_MAC = MacAddress("fa:16:3e:00:00:02")
 VM = PortId("bbbbbbbb-0000-4000-8000-000000000001")
 MAC = MacAddress("fa:16:3e:00:00:01")
 PEER = "10.9.0.2"
@@ -24,6 +28,8 @@ PEER = "10.9.0.2"
 def state() -> HostState:
     objects = (
         Network(id=RED, network_type=NetworkType.VXLAN, mtu=1450, segmentation_id=SegmentationId(1001), name="red"),
+        Network(id=BLUE, network_type=NetworkType.VXLAN, mtu=1450, segmentation_id=SegmentationId(1002), name="blue"),
+        Port(id=OTHER, network_id=BLUE, mac_address=OTHER_MAC, port_security_enabled=False),
         Port(id=VM, network_id=RED, mac_address=MAC, port_security_enabled=False),
         Peer(host="compute2", vtep_ip=PEER),  # type: ignore[arg-type]
     )
@@ -37,6 +43,13 @@ def patch(name: str, peer: str) -> BridgePort:
 def host(flows: dict[str, list[str]] | None = None) -> Host:
     """One compute host; its flows are those that the renderer gives, unless told otherwise."""
     memory = {"net_uuid": RED, "tag": "1"}
+    other = BridgePort(
+        name=qvo(OTHER),
+        ofport=6,
+        tag=2,
+        other_config={"net_uuid": BLUE, "tag": "2"},
+        external_ids={"iface-id": OTHER, "attached-mac": OTHER_MAC},
+    )
     instance = BridgePort(
         name=qvo(VM), ofport=5, tag=1, other_config=memory, external_ids={"iface-id": VM, "attached-mac": MAC}
     )
@@ -49,7 +62,7 @@ def host(flows: dict[str, list[str]] | None = None) -> Host:
             Bridge(
                 name=INTEGRATION_BRIDGE,
                 fail_mode="secure",
-                ports=(patch(PATCH_TO_TUNNEL, PATCH_TO_INTEGRATION), instance),
+                ports=(patch(PATCH_TO_TUNNEL, PATCH_TO_INTEGRATION), instance, other),
             ),
             Bridge(
                 name=TUNNEL_BRIDGE, fail_mode="secure", ports=(patch(PATCH_TO_INTEGRATION, PATCH_TO_TUNNEL), tunnel)
@@ -135,3 +148,16 @@ def test_a_missing_flow_says_who_needs_it_and_why() -> None:
     finding = next(f for f in judged(flows).findings if f.kind == "missing-flow")
     assert f"port/{VM}" in finding.object
     assert ": " in finding.what
+
+
+def test_a_flood_that_reaches_another_network_is_a_leak() -> None:
+    flows = lines()
+    leaking = [line.replace("output:5", "output:5,output:6") for line in flows[INTEGRATION_BRIDGE]]
+    assert leaking != flows[INTEGRATION_BRIDGE]
+    kinds = {(finding.kind, finding.severity) for finding in judged({**flows, INTEGRATION_BRIDGE: leaking}).findings}
+    admitted = [
+        line.replace("load:0x2->NXM_NX_REG6[]", "load:0x1->NXM_NX_REG6[]") for line in flows[INTEGRATION_BRIDGE]
+    ]
+    assert admitted != flows[INTEGRATION_BRIDGE]
+    kinds |= {(f.kind, f.severity) for f in judged({**flows, INTEGRATION_BRIDGE: admitted}).findings}
+    assert ("frame-crosses-networks", Severity.LEAK) in kinds

@@ -75,6 +75,13 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
         edit("network/ovs-vsctl_list_port", r"(name +: qr-c6da0ed5-a3\ntag +: 1\nother_config +: {.*net_uuid=)[^,\"]*\"?[^,]*", r'\1"71a76743-7180-4e54-acb2-7db389dd6fe0"'),
         "vlan-of-two-networks", "network",
     ),
+    "a port of another network with the same tag": (
+        both(
+            edit("network/ovs-vsctl_list_port", r"(name +: qg-fe0d8111-a0\ntag +: )2", r"\g<1>1"),
+            edit("network/ovs-vsctl_show", r"(Port qg-fe0d8111-a0\n +tag: )2", r"\g<1>1"),
+        ),
+        "frame-crosses-networks", "network",
+    ),
     "a network on two VLANs": (
         both(
             edit("network/ovs-vsctl_list_port", r"(name +: qr-c6da0ed5-a3\ntag +: )1", r"\g<1>9"),

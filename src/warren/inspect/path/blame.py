@@ -45,5 +45,5 @@ def _last_before_tunnels(walk: Walk, hops: list[tuple[int, Hop]]) -> int | None:
     index = tunnels[0].parent if tunnels and not any(hop.end for hop in tunnels) else None
     if index is not None:
         mend = "its flow must send to the destination's host too"
-        walk.hops[index] = replace(walk.hops[index], end=Verdict.DROPPED_NO_PORT, mend=mend)
+        walk.hops[index] = replace(walk.hops[index], end=Verdict.DROPPED_ELSEWHERE, mend=mend)
     return index

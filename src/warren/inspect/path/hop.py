@@ -12,6 +12,7 @@ class Verdict(Enum):
     DROPPED_FLOW = "dropped by a flow"
     DROPPED_MISS = "dropped: no flow of the table matches"
     DROPPED_NO_PORT = "dropped: the bridge has no port to send it by"
+    DROPPED_ELSEWHERE = "dropped: sent to other hosts than the one that has the destination"
     DROPPED_RULE = "dropped by a rule of the packet filter"
     DROPPED_NO_ROUTE = "dropped: no route leads to the destination"
     DROPPED_NO_NEIGHBOUR = "dropped: nobody answers for the next hop's address"

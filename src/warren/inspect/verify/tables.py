@@ -174,6 +174,12 @@ def mac_text(value: int) -> str:
     return ":".join(f"{octet:02x}" for octet in value.to_bytes(6, "big"))
 
 
+def mac_number(text: str) -> int:
+    """A MAC address as a number; 0 for no address."""
+    digits = text.replace(":", "")
+    return int(digits, 16) if len(digits) == 12 and set(digits.lower()) <= set("0123456789abcdef") else 0
+
+
 def ip_text(value: int) -> str:
     return ".".join(str(octet) for octet in value.to_bytes(4, "big"))
 
