@@ -14,10 +14,11 @@ from warren.inspect.snapshot.model import Bridge, BridgePort, Host
 def models_of(host: Host) -> dict[str, BridgeModel]:
     """Every bridge of a host whose flows were captured. The ports are known where `ovs-ofctl show` was captured."""
     bridge_of = {port.name: bridge.name for bridge, port in host.ports()}
-    return {bridge.name: _model(bridge, bridge_of) for bridge in host.bridges if bridge.flows is not None}
+    return {bridge.name: model_of(bridge, bridge_of) for bridge in host.bridges if bridge.flows is not None}
 
 
-def _model(bridge: Bridge, bridge_of: Mapping[str, str]) -> BridgeModel:
+def model_of(bridge: Bridge, bridge_of: Mapping[str, str] | None = None) -> BridgeModel:
+    """A bridge; `bridge_of` says where the port at a patch's other end is. Without it a packet ends at the patch."""
     numbered = {number: port for port in bridge.ports if (number := _number(port, bridge.name)) is not None}
     names = Names(ports={port.name: number for number, port in numbered.items()}, tables={})
     dump = read_dump(bridge.flows.text, bridge.flows.file) if bridge.flows is not None else None
@@ -25,7 +26,7 @@ def _model(bridge: Bridge, bridge_of: Mapping[str, str]) -> BridgeModel:
     return BridgeModel(
         name=bridge.name,
         tables=tables_of(dump.flows if dump is not None else (), Decoder(names=names)),
-        ports={number: _port(number, port, bridge_of) for number, port in numbered.items()} or None,
+        ports={number: _port(number, port, bridge_of or {}) for number, port in numbered.items()} or None,
         groups={group.id: group for group in groups},
         fdb={
             (entry.vlan, int(entry.mac.replace(":", ""), 16)): entry.ofport
@@ -49,5 +50,6 @@ def _port(number: int, port: BridgePort, bridge_of: Mapping[str, str]) -> PortMo
         name=port.name,
         tag=port.tag,
         vlan_mode=port.vlan_mode,
-        peer=(bridge_of[peer], peer) if peer in bridge_of else ("", peer) if peer else None,
+        trunks=port.trunks,
+        peer=(bridge_of[peer], peer) if peer in bridge_of else None,
     )

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from warren.inspect.decode import Decoder
-from warren.inspect.evaluate.model import BridgeModel, PortModel, Tracking, tables_of
+from warren.inspect.evaluate.hosts import model_of
+from warren.inspect.evaluate.model import BridgeModel, Tracking
 from warren.inspect.evaluate.outcome import Learned, Outcome, Step
 from warren.inspect.evaluate.packet import Values
 from warren.inspect.evaluate.run import evaluate
@@ -13,9 +14,6 @@ from warren.inspect.filter import conntrack
 from warren.inspect.filter.packet import IpPacket, Tracked
 from warren.inspect.parse import actions as a
 from warren.inspect.parse import fields as f
-from warren.inspect.parse.dump import read_dump
-from warren.inspect.parse.groups import read_groups
-from warren.inspect.parse.read_actions import Names
 from warren.inspect.parse.values import CT_STATE, PORTS
 from warren.inspect.path.cells import frame_of, values_of
 from warren.inspect.path.frame import Frame
@@ -129,28 +127,6 @@ class Switch:
                 flow=_printed(step),
                 object=owner(flow.cookie),
             )
-
-
-def model_of(bridge: Bridge) -> BridgeModel:
-    """A bridge for the evaluator, alone: what it sends by a patch port is followed by the walk."""
-    ports = bridge.by_ofport()
-    names = Names(ports={port.name: number for number, port in ports.items()}, tables={})
-    dump = read_dump(bridge.flows.text, bridge.flows.file) if bridge.flows else None
-    groups = read_groups(bridge.groups.text, bridge.groups.file, names)[0] if bridge.groups else ()
-    return BridgeModel(
-        name=bridge.name,
-        tables=tables_of(dump.flows if dump else (), Decoder(names=names)),
-        ports={
-            number: PortModel(number=number, name=port.name, tag=port.tag, vlan_mode=port.vlan_mode, trunks=port.trunks)
-            for number, port in ports.items()
-        },
-        groups={group.id: group for group in groups},
-        fdb={
-            (entry.vlan, int(entry.mac.replace(":", ""), 16)): entry.ofport
-            for entry in bridge.fdb
-            if entry.ofport is not None
-        },
-    )
 
 
 def _end(outcome: Outcome, model: BridgeModel) -> Verdict:
