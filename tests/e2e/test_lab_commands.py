@@ -15,7 +15,9 @@ import pytest
 import urllib3
 
 from warren.lab import processes
-from warren.lab.directory import LABS
+from warren.lab.api import Client
+from warren.lab.control import access
+from warren.lab.directory import LABS, open_lab
 from warren.lab.down import take_down
 
 pytestmark = pytest.mark.root
@@ -208,6 +210,17 @@ def test_two_labs_are_up_at_once_with_servers_of_their_own(lab: str, name: str) 
     assert warren("down", "--name", name).returncode == 0
     assert is_gone(name)
     assert warren("exec", "--name", lab, "vm1", "--", "ping", "-c1", "-W2", "192.168.5.1").returncode == 0
+
+
+def test_a_port_that_its_host_cannot_filter_is_refused_with_the_reason(name: str) -> None:
+    assert warren("up", "--name", name, "--plug", "ovs", "--hosts", "2").returncode == 0
+    client = Client(access(open_lab(name)).credentials())
+    client.create_subnet("v4", client.create_network("blue"), "192.168.7.0/24", "192.168.7.1")
+    done = warren("boot", "--name", name, "x1", "--host", "compute1", "--network", "blue")
+    assert done.returncode == 2
+    assert "port_security_enabled=false" in done.stderr
+    assert client.ports(name="x1") == []
+    assert json.loads(warren("status", "--name", name, "--json").stdout)["instances"] == []
 
 
 def test_a_lab_with_two_network_hosts_comes_up(name: str) -> None:

@@ -261,12 +261,16 @@ def _become(name: str, where: str, words: list[str]) -> None:
 def boot_instance(name: str, instance: str, on_host: str, network: str, kind: str) -> None:
     """Boot an instance: create its port, plug it, wait until it is ACTIVE, start it, wait for its lease."""
     lab = open_lab(name)
-    client = Client(control.access(lab).credentials(), say=lambda line: _console.print(f"  {line}"))
+    client = Client(control.access(lab).credentials(), say=lambda line: _console.print(f"  {line}", soft_wrap=True))
     found = client.networks(name=network) or client.networks(id=network)
     if len(found) != 1:
         there = ", ".join(sorted(other.name for other in client.networks())) or "none"
         word = "no network" if not found else "more than one network"
         raise NotFound("NetworkNotFound", f"The lab has {word} '{network}' (networks: {there}).")
     booted = boot.boot(lab, client, name=instance, on_host=on_host, network=found[0], kind=Kind(kind))
+    where = f"[bold]{instance}[/] runs on {on_host}, port {booted.port_id}"
+    if not booted.address:
+        _console.print(f"{where}, without an address: network '{found[0].name}' has no subnet.", soft_wrap=True)
+        return
     lease = boot.wait_lease(lab, booted)
-    _console.print(f"[bold]{instance}[/] runs on {on_host}, port {booted.port_id}, address {lease['address']} by DHCP.")
+    _console.print(f"{where}, address {lease['address']} by DHCP.", soft_wrap=True)

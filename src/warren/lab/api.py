@@ -62,6 +62,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     fixed_ips: tuple[FixedIp, ...] = ()
     host: str = msgspec.field(name="binding:host_id", default="")
     vif_type: str = msgspec.field(name="binding:vif_type", default="")
+    vif_details: dict[str, Any] = msgspec.field(name="binding:vif_details", default_factory=dict)
 
     @property
     def address(self) -> str:

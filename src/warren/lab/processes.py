@@ -19,6 +19,7 @@ from warren.core.errors import Impossible
 LAB_VARIABLE: Final = "WARREN_LAB"
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 END_DEADLINE_S: Final = 10.0
+EXEC_DEADLINE_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,17 @@ def carrying(lab_id_or_name: str) -> tuple[LabProcess, ...]:
 
 def carries(pid: int, lab_id: str) -> bool:
     """Whether the process lives and is that lab's."""
-    process = _read(pid)
+    deadline = time.monotonic() + EXEC_DEADLINE_S
+    while (process := _read(pid)) is None and _is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.001)  # in the middle of execve(2) a process has no environment for a moment
     return process is not None and process.lab_id == lab_id
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def end(lab_id_or_name: str) -> tuple[LabProcess, ...]:
@@ -86,8 +96,12 @@ def end(lab_id_or_name: str) -> tuple[LabProcess, ...]:
     """
     ended: dict[int, LabProcess] = {}
     deadline = time.monotonic() + END_DEADLINE_S
-    while alive := carrying(lab_id_or_name):
-        if time.monotonic() > deadline:
+    looks_without_any = 0
+    # One look may miss a process that is in the middle of execve(2).
+    while looks_without_any < 2:
+        alive = carrying(lab_id_or_name)
+        looks_without_any = 0 if alive else looks_without_any + 1
+        if alive and time.monotonic() > deadline:
             raise Impossible(f"these processes do not end: {', '.join(f'{p.program} {p.pid}' for p in alive)}")
         for process in alive:
             ended[process.pid] = process

@@ -119,7 +119,8 @@ def _free_place(lab: LabDirectory, name: str, on_host: str) -> Place:
 
 def _plug(lab: LabDirectory, place: Place, instance: Instance, port: api.Port) -> None:
     if port.vif_type == "binding_failed":
-        raise Conflict("BindingFailed", f"{instance.host} refuses the port of '{instance.name}': {port.vif_type}.")
+        why = port.vif_details.get("reason", "the server gives no reason")
+        raise Conflict("BindingFailed", f"The port of '{instance.name}' cannot be on {instance.host}: {why}.")
     lab.manifest.will_make(
         Made(kind="directory", name=str(instance.directory)), Made(kind="link", name=f"tap of {instance.name}")
     )
