@@ -20,7 +20,7 @@ from warren.lab.directory import LabDirectory
 from warren.lab.down import take_down
 from warren.lab.host import Place, place
 from warren.lab.instances import Instance, Kind, boot
-from warren.lab.plan import EXTERNAL_CIDR, EXTERNAL_POOL, WORLD_ADDRESS, LabPlan, plan_hosts
+from warren.lab.plan import EXTERNAL_CIDR, EXTERNAL_POOL, WORLD, WORLD_ADDRESS, LabPlan, plan_hosts
 from warren.lab.up import bring_up
 
 pytestmark = pytest.mark.root
@@ -50,6 +50,7 @@ class Estate:
 
     lab: LabDirectory
     client: api.Client
+    external: api.Network
     network: api.Network
     first: Instance
     second: Instance
@@ -145,6 +146,7 @@ def estate(lab: LabDirectory) -> Estate:
     made = Estate(
         lab=lab,
         client=client,
+        external=external,
         network=network,
         first=first,
         second=second,
@@ -405,6 +407,60 @@ def test_a_port_is_down_when_its_interface_goes_and_active_when_it_comes_back(es
         estate.wait_status(instance.port_id, "ACTIVE")
     finally:
         boot.remove(estate.lab, estate.client, instance)
+
+
+def test_one_router_that_cannot_be_made_stops_no_other_and_is_made_when_it_can_be(estate: Estate) -> None:
+    network = estate.host("network")
+    router = estate.client.create_router("r2")
+    blocked = estate.client.create_network("blocked")
+    subnet = estate.client.create_subnet("blocked", blocked, "192.168.7.0/24", "192.168.7.1")
+    in_the_way = f"/run/netns/qrouter-{router.id}"
+    network.must("mkdir", in_the_way)
+    try:
+        with estate.logs("network", "object.wrong", f"router/{router.id}"):
+            estate.client.add_interface(router, subnet)
+        port = estate.client.ports(network_id=blocked.id, device_owner="network:router_interface")[0]
+        estate.wait_status(port.id, "ERROR")
+        floating = estate.client.create_floating_ip(estate.external, estate.client.port(estate.first.port_id))
+        world = place(estate.lab, WORLD)
+        api.wait_until(
+            lambda: world.run("ping", "-c1", "-W1", floating.floating_ip_address).returncode == 0,
+            "an answer through the other router's new floating IP",
+            PATIENCE_S,
+        )
+        estate.client.delete("floatingip", floating.id)
+        network.must("rmdir", in_the_way)
+        estate.wait_status(port.id, "ACTIVE")
+        assert f"qrouter-{router.id}" in network.must("ip", "netns")
+        estate.client.remove_interface(router, port)
+    finally:
+        network.run("rmdir", in_the_way)
+        estate.client.delete("router", router.id)
+        estate.client.delete("network", blocked.id)
+    api.wait_until(lambda: router.id not in network.must("ip", "netns"), "the router's end", PATIENCE_S)
+
+
+def test_a_port_whose_group_cannot_be_enforced_stays_dead_and_stops_no_other(estate: Estate) -> None:
+    compute, client = estate.host("compute1"), estate.client
+    group = client.create_group("broken", remote_is_itself=True)
+    in_the_way = f"warren4-{group.id[:23]}"
+    compute.must("ipset", "create", in_the_way, "hash:net", "family", "inet6")
+    compute.must("ip6tables", "-A", "INPUT", "-m", "set", "--match-set", in_the_way, "src", "-j", "DROP")
+    broken = boot.plug(estate.lab, client, name="vm4", on_host="compute1", network=estate.network, kind=Kind.NETNS)
+    sound = boot.plug(estate.lab, client, name="vm5", on_host="compute1", network=estate.network, kind=Kind.NETNS)
+    try:
+        with estate.logs("compute1", "object.wrong", f"port/{broken.port_id}"):
+            client.set_groups(broken.port_id, group)
+        estate.wait_status(sound.port_id, "ACTIVE")
+        estate.wait_status(broken.port_id, "ERROR")
+        assert f"qvo{broken.port_id[:11]}" not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
+        estate.wait_for_ping(SOON_S)
+        compute.must("ip6tables", "-D", "INPUT", "-m", "set", "--match-set", in_the_way, "src", "-j", "DROP")
+        estate.wait_status(broken.port_id, "ACTIVE")
+    finally:
+        for instance in (broken, sound):
+            boot.remove(estate.lab, client, instance)
+        client.delete("security_group", group.id)
 
 
 def test_a_second_agent_on_the_host_is_refused_with_one_sentence(estate: Estate) -> None:

@@ -7,7 +7,7 @@ is not repeated in another: a router names its ports, a port its network, a netw
 Every class is frozen and hashable, so that rendered output can be cached per object.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final, TypeAlias, TypeVar
@@ -309,6 +309,13 @@ class HostState:
     def of(self, cls: type[T]) -> Iterator[T]:
         """Every object of one kind, in the order of its keys."""
         return (obj for _, obj in sorted(self.objects.items()) if isinstance(obj, cls))
+
+    def without(self, keys: Collection[str]) -> "HostState":
+        """The state as if some of its objects were not there."""
+        if not keys:
+            return self
+        objects = {key: obj for key, obj in self.objects.items() if key not in keys}
+        return HostState(objects=objects, revision=self.revision)
 
     @property
     def deployment(self) -> Deployment:

@@ -222,6 +222,21 @@ class Client:
         body: dict[str, object] = {**rule, "port_range_min": port, "port_range_max": port} if port else {**rule}
         self._create("security_group_rule", body, GroupRule)
 
+    def create_group(self, name: str, *, remote_is_itself: bool) -> Group:
+        """A security group, with or without a rule that lets its own members in."""
+        self._say(f"openstack security group create {name}")
+        group = self._create("security_group", {"name": name}, Group)
+        if remote_is_itself:
+            self._say(f"openstack security group rule create {name} --ingress --remote-group {name}")
+            rule = {"security_group_id": group.id, "direction": "ingress", "remote_group_id": group.id}
+            self._create("security_group_rule", {**rule, "ethertype": "IPv4"}, GroupRule)
+        return group
+
+    def set_groups(self, port_id: str, *groups: Group) -> None:
+        """Exchange the security groups of a port."""
+        self._say(f"openstack port set {port_id} --no-security-group --security-group {groups[0].name}")
+        self._request("PUT", f"/v2.0/ports/{port_id}", {"port": {"security_groups": [group.id for group in groups]}})
+
     def create_floating_ip(self, external: Network, port: Port) -> FloatingIp:
         """A floating IP that leads to a port."""
         self._say(f"openstack floating ip create {external.name} --port {port.name}")

@@ -11,7 +11,7 @@ from warren.agent.loop import Outcome, Pass, Reason, Source
 from warren.agent.settle import Settlement, settle
 from warren.core import names
 from warren.core.errors import DriverError, Unmet
-from warren.core.state import Group, HostState, Plug, Port
+from warren.core.state import Group, HostState, Plug, Port, kind_of
 from warren.namespaces import Key, Setting, filters
 from warren.namespaces.groups import HOST, filtered_ports
 from warren.reconcile.plan import Plan, plan
@@ -45,14 +45,14 @@ class Filters:
         if not touched and self._is_settled(now.state):
             return Outcome(stage=self.name)
         try:
-            settled = self._settle(now)
+            changes, wrong, uncovered = self._settle(now)
         except (DriverError, Unmet) as error:
             now.held_back |= {port.key: str(error) for port in ports if port.key not in self._covered}
             raise
-        uncovered = dict(_uncovered(now.state, settled))
-        now.held_back |= uncovered
+        if not now.is_dry:
+            now.held_back |= uncovered
         self._covered = frozenset(port.key for port in ports if port.key not in uncovered)
-        return Outcome(stage=self.name, changes=settled.changes, wrong=_wrong(settled))
+        return Outcome(stage=self.name, changes=changes, wrong=wrong)
 
     def _is_settled(self, state: HostState) -> bool:
         """Whether what a state asks for is what was last read back."""
@@ -60,24 +60,51 @@ class Filters:
             self._settled = state
         return state is self._settled
 
-    def _settle(self, now: Pass) -> Settlement[Key, Setting]:
+    def _settle(self, now: Pass) -> tuple[int, dict[str, str], dict[str, str]]:
+        """(changes made, owner -> what is still wrong, key of each port that is not covered -> why)."""
         known, self._known, self._settled = self._known, None, None
-        settled = settle(
-            lambda: self._difference(now),
+        settled = self._settle_for(now.state, known, now)
+        wrong: dict[str, str] = {}
+        uncovered: dict[str, str] = {}
+        if settled.failed and not now.is_dry:
+            wrong = self._refused(settled.left)
+            uncovered = dict(_depending(now.state, wrong))
+            settled = self._settle_for(now.state.without(uncovered), known, now)
+        if not settled.left and not wrong:
+            self._known, self._settled = filters(now.state, self._installed), now.state
+        if (settled.planned.change or settled.planned.remove) and not now.is_dry:
+            self._cut(now.state)
+        return settled.changes, wrong | _wrong(settled), uncovered | dict(_uncovered(now.state, settled))
+
+    def _settle_for(self, state: HostState, known: Mapping[Key, Setting] | None, now: Pass) -> Settlement[Key, Setting]:
+        return settle(
+            lambda: self._difference(state, now),
             self._driver.apply,
             lambda changes: say(changes, RULES, known, now),
             is_dry=now.is_dry,
         )
-        if not settled.left:
-            self._known, self._settled = filters(now.state, self._installed), now.state
-        if (settled.planned.change or settled.planned.remove) and not now.is_dry:
-            self._cut(now.state)
-        return settled
 
-    def _difference(self, now: Pass) -> Plan[Key, Setting]:
+    def _refused(self, left: Plan[Key, Setting]) -> dict[str, str]:
+        """Who of the owners is refused when each has what is its own applied alone, groups before ports -> why.
+
+        One refused rule fails a whole table; what others own must not wait for it.
+        """
+        refused: dict[str, str] = {}
+        owners = {want.owner for _, _, want in _wrong_settings(left) if want.owner}
+        for owner in sorted(owners, key=lambda key: (kind_of(key) != Group.kind, key)):
+            own: Plan[Key, Setting] = Plan(
+                add={key: want for key, want in left.add.items() if want.owner == owner},
+                change={key: pair for key, pair in left.change.items() if pair[1].owner == owner},
+                remove={},
+            )
+            for why in self._driver.apply(own).values():
+                refused[owner] = why
+        return refused
+
+    def _difference(self, state: HostState, now: Pass) -> Plan[Key, Setting]:
         now.forget(Reason(Source.RULES, HOST))
         self._installed = self._driver.installed()
-        return plan(filters(now.state, self._installed), self._installed)
+        return plan(filters(state, self._installed), self._installed)
 
     def _cut(self, state: HostState) -> None:
         """Where rules became others, end the connections that only the old ones allowed."""
@@ -88,6 +115,14 @@ class Filters:
         else:
             if ended:
                 log.info("connections.cut", count=ended, revision=state.revision)
+
+
+def _depending(state: HostState, wrong: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Key of each port that needs what is wrong -> why."""
+    for port in filtered_ports(state):
+        for owner in (port.key, *sorted(_groups_behind(state, port))):
+            if owner in wrong:
+                yield port.key, wrong[owner]
 
 
 def _uncovered(state: HostState, settled: Settlement[Key, Setting]) -> Iterator[tuple[str, str]]:

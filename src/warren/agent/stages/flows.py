@@ -1,7 +1,6 @@
 """Stage `flows`: br-tun, physical bridges, then br-int. A port passes frames from here on, and not before."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -13,7 +12,6 @@ from warren.agent.loop import Outcome, Pass, Reason, Source
 from warren.agent.settle import Settlement, apply_apart, settle
 from warren.core.errors import Impossible
 from warren.core.names import INTEGRATION_BRIDGE
-from warren.core.state import HostState
 from warren.pipeline.flow import Flow, FlowKey
 from warren.pipeline.render import BridgeFlows, render
 from warren.pipeline.switch import switch_view
@@ -40,7 +38,7 @@ class Flows:
         if now.switch is None:
             raise Impossible("the flows were asked for before the switch was read")
         changes, wrong = 0, dict[str, str]()
-        state = without(now.state, now.held_back)
+        state = now.state.without(now.held_back)
         touched = frozenset(self._settled) if now.looks_everywhere else now.named(Source.FLOWS)
         rendered = render(state, switch_view(now.switch, state), self._layout)
         for bridge in sorted(rendered, key=lambda name: name == INTEGRATION_BRIDGE):
@@ -87,14 +85,6 @@ class Flows:
                 return settled.changes, {}
         settled = settle_against(read)
         return settled.changes, _wrong(flows, settled)
-
-
-def without(state: HostState, keys: Iterable[str]) -> HostState:
-    """The state as if some of its objects were not there."""
-    gone = frozenset(keys)
-    if not gone:
-        return state
-    return replace(state, objects={key: obj for key, obj in state.objects.items() if key not in gone})
 
 
 def _wrong(flows: BridgeFlows, settled: Settlement[FlowKey, Flow]) -> dict[str, str]:
