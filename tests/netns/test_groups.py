@@ -12,6 +12,8 @@ from warren.core import names
 from warren.core.ids import GroupId
 from warren.core.state import Group, GroupRule, HostState, NetworkType, Port
 from warren.namespaces import Key, Setting, filters
+from warren.namespaces.groups import group_chain
+from warren.namespaces.members import set_name
 from warren.plug import Vif, make
 from warren.reconcile.plan import Plan, plan
 from warren.testing.segments import Machine, bridge_of, machine
@@ -163,6 +165,68 @@ def test_a_port_without_port_security_is_not_filtered() -> None:
     converge(state_of(street.network, first, street.ports[1]))
     assert street.beyond.reaches("10.1.0.7")
     assert not street.beyond.reaches("10.1.0.8")
+
+
+def test_a_rule_that_a_host_refuses_closes_its_group_only() -> None:
+    street = Street()
+    wrong = group(*ANYTHING_OUT, rule("ingress"), rule("ingress", protocol="tcp", port_range_min=99999))
+    right = group(*ANYTHING_OUT, rule("ingress"))
+    ports = [replace(port, security_groups=(each.id,)) for port, each in zip(street.ports, (wrong, right), strict=True)]
+    state = state_of(street.network, *ports, wrong, right)
+    failed = Filters().apply(difference(state))
+    assert [key.name for key in failed] == [f"filter/{group_chain(wrong.id, 'ingress')}"]
+    assert not street.beyond.reaches("10.1.0.7")
+    assert street.beyond.reaches("10.1.0.8")
+    assert set(difference(state).change) == set(failed)
+
+
+FAULTS = {
+    "rules flushed": "iptables -F",
+    "rules flushed for IPv6": "ip6tables -F",
+    "zones flushed": "iptables -t raw -F",
+    "jump removed": "iptables -D FORWARD -j warren-FORWARD",
+    "rule removed": "iptables -D {into} 1",
+    "rule added": "iptables -I {into} -j ACCEPT",
+    "rule replaced": "iptables -R {into} 1 -j ACCEPT",
+    "chain added": "iptables -N warren-more",
+    "member removed": "ipset del {members} 10.1.0.99",
+    "member added": "ipset add {members} 192.0.2.0/24",
+    "set added": "ipset create warren4-more hash:net",
+    "bridged frames hidden": "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
+    street = Street()
+    friends = group(members=("10.1.0.99",))
+    mine = group(*ANYTHING_OUT, rule("ingress", remote_group_id=friends.id))
+    state = street.set_groups((mine,), (), friends)
+    into = f"warren-i{street.ports[0].id[:11]}"
+    run(FAULTS[fault].format(into=into, members=set_name(friends.id, 4)).split())
+    assert difference(state)
+    converge(state)
+    assert street.beyond.reaches("10.1.0.7")
+    assert not street.second.reaches("10.1.0.7")
+
+
+def test_what_is_not_warrens_stays_and_all_that_is_goes_with_the_last_port() -> None:
+    run(["iptables", "-A", "FORWARD", "-s", "192.0.2.0/24", "-j", "ACCEPT"])
+    run(["iptables", "-N", "neutron-filter-top"])
+    run(["ipset", "create", "somebodys", "hash:ip"])
+    foreign = lines_in_tables()
+    street = Street()
+    street.set_groups((group(*ANYTHING_OUT, rule("ingress", remote_group_id=GroupId("none"))),))
+    assert foreign <= lines_in_tables()
+    converge(state_of())
+    assert foreign == lines_in_tables()
+
+
+def lines_in_tables() -> set[str]:
+    """What is in the tables and sets, but for what iptables-save says of itself and of built-in chains."""
+    texts = [run(program) for program in (["iptables-save"], ["ip6tables-save"], ["ipset", "save"])]
+    lines = {line for text in texts for line in text.splitlines()}
+    return {line for line in lines if not line.startswith(("#", "*", "COMMIT")) and " ACCEPT [" not in line}
 
 
 EVERY_KIND = (

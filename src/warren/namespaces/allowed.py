@@ -7,7 +7,7 @@ that exists already.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 from warren.core.ids import MacAddress
@@ -146,8 +146,16 @@ def sources(port: Port, version: int) -> tuple[tuple[MacAddress, Prefix], ...]:
     own = [(port.mac_address, fixed.ip_address) for fixed in port.fixed_ips]
     own += [(pair.mac_address, pair.ip_address) for pair in port.allowed_address_pairs]
     own += [(mac, link_local(mac)) for mac in dict.fromkeys(mac for mac, _ in [(port.mac_address, ""), *own])]
-    prefixes = [(mac, ip_network(address, strict=False)) for mac, address in own]
+    prefixes = [(mac, prefix) for mac, address in own if (prefix := prefix_of(address))]
     return tuple(sorted({each for each in prefixes if each[1].version == version}, key=str))
+
+
+def prefix_of(text: str) -> Prefix | None:
+    """An address or prefix; None for what is none, which then allows nothing."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def admits(state: HostState, port: Port, connection: Connection) -> bool:
@@ -173,16 +181,21 @@ def _is_of_the_link(connection: Connection) -> bool:
 
 def _covers(state: HostState, rule: GroupRule, connection: Connection) -> bool:
     remote = ip_address(connection.source if rule.direction == "ingress" else connection.destination)
-    if rule.remote_ip_prefix and remote not in ip_network(rule.remote_ip_prefix, strict=False):
+    if rule.remote_ip_prefix and not _contains(rule.remote_ip_prefix, remote):
         return False
     if rule.remote_group_id is not None:
         group = state.group(rule.remote_group_id)
-        if group is None or not any(remote in ip_network(each, strict=False) for each in group.members):
+        if group is None or not any(_contains(each, remote) for each in group.members):
             return False
     protocol = protocol_of(rule)
     if protocol is None:
         return True
     return protocol == connection.protocol and _covers_ports(rule, protocol, connection)
+
+
+def _contains(prefix: str, address: IPv4Address | IPv6Address) -> bool:
+    network = prefix_of(prefix)
+    return network is not None and address in network
 
 
 def _covers_ports(rule: GroupRule, protocol: int, connection: Connection) -> bool:

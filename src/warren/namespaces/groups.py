@@ -7,6 +7,7 @@ chain of the group (`warren-gi…`, `warren-go…`) that its ports share, so tha
 Dispatch is by the first character of the port's id: a packet compares one in sixteen of a host's ports, not all.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -23,6 +24,7 @@ CHAIN_OF: Final = {4: Kind.CHAIN, 6: Kind.CHAIN6}
 TO_HOST: Final = ("net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables")
 """br_netfilter shows bridged frames to iptables only with these."""
 FALLBACK: Final = "warren-sg-fallback"
+PORT_CHAIN: Final = re.compile(rf"filter/warren-[ios].{{{names.ID_CHARS_IN_NAME}}}")
 TRACKED: Final = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 INVALID: Final = "-m conntrack --ctstate INVALID -j DROP"
 
@@ -55,6 +57,16 @@ def filters(state: HostState, installed: Mapping[Key, Setting]) -> dict[Key, Set
 def filtered_ports(state: HostState) -> list[Port]:
     """Ports of this host whose frames pass a Linux bridge, in the order of their ids."""
     return [port for port in state.of(Port) if port.plug is Plug.HYBRID and not port.is_service]
+
+
+def closed(chain: str) -> str | None:
+    """What a chain whose rules a host refuses is to hold instead, so that nothing more is allowed than was asked for.
+
+    None for chains that ports share, without which no port is protected.
+    """
+    if chain.startswith(("filter/warren-gi", "filter/warren-go")):
+        return ""
+    return "-j DROP" if PORT_CHAIN.fullmatch(chain) else None
 
 
 def severed(
@@ -139,12 +151,15 @@ def _group(state: HostState, group: Group, version: int) -> Iterator[tuple[str, 
 
 
 def _rule(state: HostState, rule: GroupRule, version: int) -> str | None:
-    """A rule of the API as iptables-save prints it; None when it is about the other family or about nobody."""
+    """A rule of the API as iptables-save prints it; None when it is about the other family, nobody or nonsense."""
     if allowed.version_of(rule) != version:
         return None
     if rule.remote_group_id is not None and state.group(rule.remote_group_id) is None:
         return None
-    match = allowed.match(rule, members.set_name(rule.remote_group_id, version) if rule.remote_group_id else None)
+    try:
+        match = allowed.match(rule, members.set_name(rule.remote_group_id, version) if rule.remote_group_id else None)
+    except ValueError:
+        return None
     return commented(match, "ACCEPT", f"rule {rule.id}")
 
 

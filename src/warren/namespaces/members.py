@@ -1,11 +1,11 @@
 """ipset sets: the addresses of a remote group, as one value per family."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_network
 from typing import Final
 
 from warren.core.ids import GroupId
 from warren.core.state import Group, HostState
+from warren.namespaces.allowed import prefix_of
 from warren.namespaces.settings import Key, Kind, Setting
 
 PREFIX: Final = "warren"
@@ -32,7 +32,7 @@ def sets(state: HostState, groups: Iterable[Group]) -> Iterator[tuple[Key, Setti
 
 def _members(group: Group, version: int) -> set[str]:
     """Addresses and prefixes in ipset's spelling. It knows no prefix of length 0: two halves stand for it."""
-    prefixes = {ip_network(each, strict=False) for each in group.members}
+    prefixes = {prefix for each in group.members if (prefix := prefix_of(each))}
     found = set()
     for prefix in prefixes:
         if prefix.version == version:

@@ -76,6 +76,16 @@ def transaction(plan: Plan[str, str]) -> str:
     return "".join(f"*{table}\n{''.join(_table(plan, table))}COMMIT\n" for table in tables)
 
 
+def chain_at(text: str, line: int) -> str | None:
+    """The chain, `<table>/<chain>`, that a line (from 1) of a transaction writes to; None where it writes none."""
+    lines = text.splitlines()
+    if not 0 < line <= len(lines):
+        return None
+    table = next((each[1:] for each in reversed(lines[:line]) if each.startswith("*")), "")
+    words = lines[line - 1].split()
+    return f"{table}/{words[1]}" if words[0] == "-A" else None
+
+
 def _table(plan: Plan[str, str], table: str) -> Iterator[str]:
     """Chains are declared (which empties them) before any rule names them, and deleted when no rule does any more."""
     written = dict(_within(table, [*plan.add.items(), *((name, new) for name, (_, new) in plan.change.items())]))

@@ -12,7 +12,7 @@ from warren.agent.drivers import conntrack, ipset, iptables
 from warren.core.errors import DriverError, Rejected
 from warren.core.state import HostState
 from warren.namespaces import Key, Kind, Setting
-from warren.namespaces.groups import CHAIN_OF, HOST, TO_HOST, severed
+from warren.namespaces.groups import CHAIN_OF, HOST, TO_HOST, closed, severed
 from warren.reconcile.plan import Plan
 
 PROC_SYS: Final = Path("/proc/sys")
@@ -49,7 +49,8 @@ class Filters:
         for version, kind in CHAIN_OF.items():
             chains = _of(changes, kind)
             try:
-                iptables.apply(chains, version)
+                refused = iptables.apply_closed(chains, version, closed)
+                failed |= {Key(HOST, kind, name): why for name, why in refused.items()}
             except DriverError as error:
                 failed |= {Key(HOST, kind, name): str(error) for name in (*chains.add, *chains.change, *chains.remove)}
         try:

@@ -3,8 +3,9 @@
 One process reads all tables, one writes all changes; each table changes at once or not at all.
 """
 
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from warren.agent.drivers.command import run
@@ -12,6 +13,8 @@ from warren.core.errors import Rejected
 from warren.namespaces import rules
 from warren.reconcile.plan import Plan
 
+LINE: Final = re.compile(r"line:? (\d+)")
+"""Where iptables-restore says that it stopped."""
 MOBILITY: Final = 135
 MOBILITY_NAMES: Final = ("mh", "ipv6-mh", "mobility-header")
 """iptables has names of its own for it."""
@@ -31,6 +34,43 @@ def apply(plan: Plan[str, str], version: int = 4) -> None:
     """
     if plan:
         run([f"{PROGRAMS[version]}-restore", "--noflush", "--wait"], rules.transaction(plan))
+
+
+def apply_closed(plan: Plan[str, str], version: int, closed: Callable[[str], str | None]) -> dict[str, str]:
+    """Apply a plan; where a chain's rules are refused, write what `closed` says of it instead, and the rest as planned.
+
+    One tenant's rule that this kernel does not take must not keep the others' from being written.
+
+    Returns:
+        The chains that were refused, and why.
+
+    Raises:
+        Rejected: what was refused is no chain that can be closed; nothing of its table was changed.
+    """
+    refused: dict[str, str] = {}
+    while True:
+        try:
+            apply(plan, version)
+        except Rejected as error:
+            chain = _refused_chain(rules.transaction(plan), str(error))
+            instead = closed(chain) if chain is not None and chain not in refused else None
+            if chain is None or instead is None:
+                raise
+            refused[chain] = str(error)
+            plan = _with(plan, chain, instead)
+        else:
+            return refused
+
+
+def _refused_chain(text: str, complaint: str) -> str | None:
+    found = LINE.search(complaint)
+    return rules.chain_at(text, int(found[1])) if found else None
+
+
+def _with(plan: Plan[str, str], chain: str, lines: str) -> Plan[str, str]:
+    change = {name: (old, lines if name == chain else new) for name, (old, new) in plan.change.items()}
+    add = {name: lines if name == chain else new for name, new in plan.add.items()}
+    return Plan(add=add, change=change, remove=plan.remove)
 
 
 def _protocol_number(name: str) -> int:
