@@ -106,6 +106,17 @@ def test_ip_rule_as_text_and_as_json_say_the_same() -> None:
     assert iproute.read_rules(page(text)) == iproute.read_rules(page(json.dumps(objects)))
 
 
+def test_bridge_fdb_as_text_and_as_json_say_the_same() -> None:
+    text = "33:33:00:00:00:01 dev eth0 self permanent\nfa:16:3e:00:00:01 dev tap1 master qbr1 \nrubbish"
+    objects = [
+        {"mac": "33:33:00:00:00:01", "ifname": "eth0", "flags": ["self"]},
+        {"mac": "fa:16:3e:00:00:01", "ifname": "tap1", "master": "qbr1"},
+    ]
+    (entry,) = iproute.read_bridge_fdb(page(text))
+    assert (entry.mac, entry.port, entry.bridge) == ("fa:16:3e:00:00:01", "tap1", "qbr1")
+    assert iproute.read_bridge_fdb(page(json.dumps(objects))) == (entry,)
+
+
 def test_a_trace_of_the_switch_is_read_lookup_by_lookup() -> None:
     trace = read_trace(
         page(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Final
 
 from warren.inspect.decode import Decoder
@@ -20,6 +21,7 @@ from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Verdict
 from warren.inspect.path.mend import flow_mend
 from warren.inspect.snapshot.model import Bridge
+from warren.inspect.snapshot.names import Names
 from warren.pipeline.cookies import decode
 
 _FIRST_RESERVED: Final = 0xFF00
@@ -87,6 +89,7 @@ class Switch:
 
     bridge: Bridge
     tracker: conntrack.Tracker
+    names: Names
     _model: BridgeModel | None = field(default=None)
 
     def forward(self, in_port: int, frame: Frame) -> Forwarded:
@@ -125,7 +128,7 @@ class Switch:
                 table=step.table,
                 what="; ".join(_told(step.rule.actions, by_normal)) or "drop",
                 flow=_printed(step),
-                object=owner(flow.cookie),
+                object=owner(flow.cookie, self.names),
             )
 
 
@@ -190,11 +193,23 @@ def _state_bits(tracked: Tracked) -> int:
     return CT_STATE["trk"] | sum(CT_STATE[name] for name in [*names, *(["rpl"] if tracked.is_reply else [])])
 
 
-def owner(cookie: int) -> str:
-    """What a cookie of Warren's says; empty for another's."""
+def owner(cookie: int, names: Names) -> str:
+    """What a cookie of Warren's says, its object by name where the API told; empty for another's."""
     meaning = decode(cookie)
     if meaning is None:
         return ""
-    digits = meaning.object_digits
     concern = meaning.concern.name.lower().replace("_", " ")
-    return f"{concern} of {digits[:8]}-{digits[8:]}" if int(digits, 16) else concern
+    digits = meaning.object_digits
+    return f"{concern} of {_called(digits, names)}" if int(digits, 16) else concern
+
+
+def _called(digits: str, names: Names) -> str:
+    """An object by the first twelve digits of its id; a peer by its address."""
+    if digits.startswith("0000"):
+        return f"peer {ip_address(int(digits, 16))}"
+    start = f"{digits[:8]}-{digits[8:]}"
+    for kind, found in (("port", names.ports), ("network", names.networks), ("router", names.routers)):
+        named = next((each for identity, each in found.items() if identity.startswith(start)), None)
+        if named:
+            return f"{kind} '{named.name}'" if named.name else f"{kind} {named.id}"
+    return start

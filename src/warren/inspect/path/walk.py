@@ -154,20 +154,24 @@ class Walk:
         elif port := self.world.topology.switch_port_of(kernel):
             self.enter_bridge(port, frame, index)
         elif kernel.link.master:
-            self.enter_linux_bridge(kernel, frame, index)
+            self._enter_linux_bridge(kernel, frame, index)
         else:
             self.arrivals.append((kernel, frame, index))
 
     # Through a Linux bridge.
 
-    def enter_linux_bridge(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def _enter_linux_bridge(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
         """To the port that has the address, or to all others; iptables sees IP frames on the way (br_netfilter)."""
         bridge = kernel.link.master
         self.world.bridge_addresses[kernel.host.name, bridge, frame.source] = kernel.link.name
         known = self.world.bridge_addresses.get((kernel.host.name, bridge, frame.destination))
-        for other in self.world.topology.bridged_with(kernel):
-            if known and not frame.is_to_many and other.link.name != known:
-                continue
+        others = self.world.topology.bridged_with(kernel)
+        if known and not frame.is_to_many:
+            others = tuple(other for other in others if other.link.name == known)
+        if not others:
+            index = self.hop(parent, kernel.host, bridge, f"has no port towards {frame.destination}")
+            self.end(index, Verdict.DROPPED_NO_PORT, f"a port of {bridge} that leads there")
+        for other in others:
             passed, index = self._bridge_filter(kernel, other, frame, parent)
             if passed:
                 self.transmit(other, passed, index)
@@ -233,7 +237,7 @@ class Walk:
         elif forwarded.end is Verdict.NOT_MODELLED:
             self.end(noted[-1], forwarded.end, forwarded.mend)
         for ofport, sent, lookup in forwarded.outputs:
-            self.leave_bridge(port, ofport, sent, noted[lookup + 1])
+            self._leave_bridge(port, ofport, sent, noted[lookup + 1])
 
     def _note_lookups(self, port: SwitchPort, forwarded: Forwarded, entry: int) -> list[int]:
         """A hop for each lookup; gives their indexes behind that of the entry."""
@@ -243,7 +247,7 @@ class Walk:
             noted.append(self.hop(noted[-1], port.host, place, lookup.what, evidence=lookup.flow, object=lookup.object))
         return noted
 
-    def leave_bridge(self, came_by: SwitchPort, ofport: int, frame: Frame, parent: int) -> None:
+    def _leave_bridge(self, came_by: SwitchPort, ofport: int, frame: Frame, parent: int) -> None:
         """A frame goes out by a port of a bridge."""
         found = came_by.bridge.by_ofport().get(ofport)
         if found is None:

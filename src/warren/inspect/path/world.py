@@ -45,7 +45,7 @@ class World:
         key = (port.host.name, port.bridge.name)
         if key not in self.switches:
             tracker = self.datapath_trackers.setdefault(port.host.name, Tracker())
-            self.switches[key] = Switch(bridge=port.bridge, tracker=tracker)
+            self.switches[key] = Switch(bridge=port.bridge, tracker=tracker, names=self.estate.names)
         return self.switches[key]
 
     def neighbour(self, kernel: KernelPort, ip: str) -> str:
@@ -64,4 +64,12 @@ class World:
 
 
 def world_of(estate: Estate) -> World:
-    return World(estate=estate, topology=Topology(estate=estate))
+    """An estate as it was captured, with the addresses that its Linux bridges had learned."""
+    known = {
+        (host.name, entry.bridge, entry.mac): entry.port
+        for host in estate.hosts
+        for namespace in host.namespaces
+        for entry in namespace.bridge_fdb
+        if entry.bridge
+    }
+    return World(estate=estate, topology=Topology(estate=estate), bridge_addresses=known)

@@ -170,19 +170,21 @@ def _namespaces(found: _Files) -> Iterable[Namespace]:
         routes6 = found.page(Role.ROUTES6, name)
         rules = found.page(Role.RULES, name)
         neighbours = found.page(Role.NEIGHBOURS, name)
+        bridge_fdb = found.page(Role.BRIDGE_FDB, name)
         yield Namespace(
             name=name,
             links=iproute.read_links(addresses),
             routes=(*iproute.read_routes(routes), *iproute.read_routes(routes6)),
             rules=iproute.read_rules(rules),
             neighbours=iproute.read_neighbours(neighbours),
+            bridge_fdb=iproute.read_bridge_fdb(bridge_fdb),
             sysctls=_sysctls(found.page(Role.SYSCTLS, name)),
             iptables=found.dump(Role.IPTABLES, name),
             ip6tables=found.dump(Role.IP6TABLES, name),
             sets=found.dump(Role.SETS, name),
             is_complete=bool(addresses.text),
         )
-        for page in (addresses, routes, routes6, rules, neighbours):
+        for page in (addresses, routes, routes6, rules, neighbours, bridge_fdb):
             found.read(page)
 
 

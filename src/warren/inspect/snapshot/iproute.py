@@ -8,7 +8,7 @@ from ipaddress import ip_interface, ip_network
 from itertools import pairwise
 from typing import Any, Final
 
-from warren.inspect.snapshot.model import Address, KernelNeighbour, KernelRoute, Link, RoutingRule
+from warren.inspect.snapshot.model import Address, BridgeAddress, KernelNeighbour, KernelRoute, Link, RoutingRule
 from warren.inspect.snapshot.text import Page
 
 _LINK: Final = re.compile(r"^(\d+): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
@@ -242,3 +242,31 @@ def _text_neighbours(page: Page) -> Iterator[KernelNeighbour]:
             continue
         state = words[-1] if words[-1].isupper() else ""
         yield KernelNeighbour(ip=words[0], device=settings["dev"], mac=settings.get("lladdr", ""), state=state)
+
+
+def read_bridge_fdb(page: Page) -> tuple[BridgeAddress, ...]:
+    """`bridge fdb`: the unicast addresses that Linux bridges learned or have themselves."""
+    return tuple(_json_bridge_fdb(page) if is_json(page) else _text_bridge_fdb(page))
+
+
+def _json_bridge_fdb(page: Page) -> Iterator[BridgeAddress]:
+    for item in _objects(page):
+        entry = BridgeAddress(
+            mac=str(item.get("mac", "")), port=str(item.get("ifname", "")), bridge=str(item.get("master", ""))
+        )
+        if _is_unicast(entry.mac):
+            yield entry
+
+
+def _text_bridge_fdb(page: Page) -> Iterator[BridgeAddress]:
+    for number, line in page.lines():
+        words = line.split()
+        settings = dict(pairwise(words[1:]))
+        if words[0].count(":") != 5 or "dev" not in settings:
+            page.complain(number, 1, "this is not a line of bridge fdb")
+        elif _is_unicast(words[0]):
+            yield BridgeAddress(mac=words[0], port=settings["dev"], bridge=settings.get("master", ""))
+
+
+def _is_unicast(mac: str) -> bool:
+    return mac.count(":") == 5 and mac[1:2].lower() in "02468ace"

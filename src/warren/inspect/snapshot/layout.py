@@ -29,6 +29,7 @@ class Role(Enum):
     ROUTES6 = "ip -6 route"
     RULES = "ip rule"
     NEIGHBOURS = "ip neigh"
+    BRIDGE_FDB = "bridge fdb"
     IPTABLES = "iptables-save"
     IP6TABLES = "ip6tables-save"
     SETS = "ipset save"
@@ -64,6 +65,7 @@ _PATTERNS: Final = tuple(
         (r"ovs-ofctl_dump-flows_(?P<of>\S+)", Role.FLOWS, 2),
         (r"ovs-ofctl_-O_\S+?_dump-flows_(?P<of>\S+)", Role.FLOWS, 1),
         (r"(?:ovs-ofctl_)?(?:-O_\S+?_)?dump-groups_(?P<of>\S+)", Role.GROUPS, 0),
+        (r"bridge_fdb_(?P<of>\S+)", Role.BRIDGE_FDB, 0),
         (r"fdb_(?P<of>\S+)", Role.FDB, 1),
         (r"ovs-appctl_fdb\.show_(?P<of>\S+)", Role.FDB, 0),
         (r"tnl_neigh|ovs-appctl_tnl\.(?:neigh|arp)\.show", Role.TUNNEL_NEIGHBOURS, 0),

@@ -159,6 +159,15 @@ class KernelNeighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeAddress:
+    """An address that a Linux bridge knows behind one of its ports."""
+
+    mac: str
+    port: str
+    bridge: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
     """A network namespace of a host; `HOST_NAMESPACE` is the host's own."""
 
@@ -167,6 +176,7 @@ class Namespace:
     routes: tuple[KernelRoute, ...] = ()
     rules: tuple[RoutingRule, ...] = ()
     neighbours: tuple[KernelNeighbour, ...] = ()
+    bridge_fdb: tuple[BridgeAddress, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=_nothing)
     iptables: Printout | None = None
     ip6tables: Printout | None = None
