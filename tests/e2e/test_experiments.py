@@ -115,6 +115,20 @@ def test_a_claim_that_does_not_hold_says_what_was_expected_and_what_was_seen(nam
     assert 'class="failed"' in (tmp_path / "report.html").read_text()
 
 
+def test_two_runs_at_once_on_one_lab_are_refused(name: str, tmp_path: Path) -> None:
+    assert warren("up", "--name", name).returncode == 0
+    first = [sys.executable, "-m", "warren", "lab", "run", "--name", name, "--out", str(tmp_path / "a")]
+    with subprocess.Popen(first, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        while "1. Nothing yet" not in running.stdout.readline():
+            assert running.poll() is None
+        done = warren("run", "--name", name, "--out", str(tmp_path / "b"), "1")
+        running.terminate()
+        running.communicate(timeout=30)
+    assert (done.returncode, running.returncode) == (2, 1)
+    assert "already" in done.stderr
+
+
 def test_experiments_run_again_on_the_same_lab(name: str, tmp_path: Path) -> None:
     assert warren("up", "--name", name, "--ageing", "10").returncode == 0
     for _ in range(2):

@@ -79,7 +79,7 @@ def _kind_option(function: F) -> F:
                         help="Instances that are network namespaces, or real guests of QEMU.")(function)  # fmt: skip
 
 
-def _choice(values: type[TunnelMode] | type[Plug] | type[Kind]) -> click.Choice[str]:
+def _choice(values: type[TunnelMode] | type[Plug] | type[Kind]) -> "click.Choice[str]":
     return click.Choice([value.value for value in values])
 
 

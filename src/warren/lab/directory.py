@@ -81,7 +81,9 @@ def open_lab(name: str) -> LabDirectory:
     Raises:
         NotFound: there is none.
         Conflict: it crashed and was not taken down.
+        Unmet: this is not root.
     """
+    processes.need_root()
     try:
         lab = msgspec.json.decode((LABS / checked_name(name) / "lab.json").read_bytes(), type=LabDirectory)
     except FileNotFoundError:

@@ -44,7 +44,9 @@ def take_down(name: str) -> Removed:
 
     Raises:
         Impossible: a process does not end.
+        Unmet: this is not root.
     """
+    processes.need_root()
     directory = LABS / checked_name(name)
     made = Manifest(directory / "manifest.jsonl").read()
     ended = processes.end(name)

@@ -1,6 +1,5 @@
 """What this machine must have for a lab, asked before anything is changed. Only reads."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 
 from warren.core.errors import Unmet
 from warren.core.state import Plug
+from warren.lab import processes
 from warren.lab.processes import SYSTEM_PATH
 
 _PACKAGES: Final = {
@@ -23,7 +23,6 @@ _PACKAGES: Final = {
     "tcpdump": "tcpdump",
     "ping": "iputils-ping",
     "ssh": "openssh-client",
-    "arping": "iputils-arping",
     "brctl": "bridge-utils",
     "ifconfig": "net-tools",
     "busybox": "busybox",
@@ -56,8 +55,7 @@ def check(plug: Plug) -> None:
     Raises:
         Unmet: with everything of one kind that is missing, and the mend.
     """
-    if os.geteuid() != 0:
-        raise Unmet("A lab makes network namespaces, for which it needs root: run it with sudo.")
+    processes.need_root()
     missing = sorted(
         {package for program, package in _PACKAGES.items() if not shutil.which(program, path=SYSTEM_PATH)}
         | {"openvswitch-switch" for path in (*_OVS_DIRECTORIES, _SCHEMA) if not Path(path).exists()}

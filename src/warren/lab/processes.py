@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import warren
-from warren.core.errors import Impossible
+from warren.core.errors import Impossible, Unmet
 
 LAB_VARIABLE: Final = "WARREN_LAB"
 SYSTEM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -29,6 +29,16 @@ class LabProcess:
     pid: int
     lab_id: str
     program: str
+
+
+def need_root() -> None:
+    """Say so where this is not root's process.
+
+    Raises:
+        Unmet: namespaces, and other users' processes, are root's business.
+    """
+    if os.geteuid() != 0:
+        raise Unmet("A lab is made of network namespaces and root's processes: run this with sudo.")
 
 
 def environment(lab_id: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -67,16 +67,19 @@ def start_warren(lab: LabDirectory, places: Mapping[str, Place], say: Say) -> No
     client = control.wait_for_server(lab)
     control.wait_for_agents(lab, client)
     say("tunnel addresses reach each other")
-    _together(lambda planned: _reach_peers(lab, places[planned.name]), lab.plan.hosts)
+    for planned in lab.plan.hosts:
+        _reach_peers(lab, places[planned.name])
 
 
 def _reach_peers(lab: LabDirectory, place: Place) -> None:
-    """A first frame to a tunnel address that is not resolved yet is lost; so resolve them all."""
+    """A first frame to a tunnel address that is not resolved yet is lost; so resolve them all.
+
+    The switch in userspace hears answers to ARP requests only. So each host asks for itself, one after the other, and
+    forgets before what it overheard while others asked.
+    """
     nic = UNDERLAY_BRIDGE if machine.datapath_type() == "netdev" else fabric.UNDERLAY_NIC
-    peers = [peer.vtep_ip for peer in lab.plan.hosts if peer.name != place.name]
-    # The switch in userspace hears answers to ARP requests only, so each host asks itself.
-    asked = [f"arping -q -c 3 -f -w 5 -I {nic} {address} & " for address in peers]
-    place.must("sh", "-c", f"{''.join(asked)} wait")
+    pings = [f"ping -q -c 1 -W 5 {peer.vtep_ip} & " for peer in lab.plan.hosts if peer.name != place.name]
+    place.must("sh", "-c", f"ip neigh flush dev {nic}; {''.join(pings)} wait")
 
 
 def _together(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -1,12 +1,14 @@
 """Running experiments one after the other on a lab that is up, and writing what they yield."""
 
+import fcntl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from warren.core.errors import Invalid, WarrenError
+from warren.core.errors import Conflict, Invalid, WarrenError
 from warren.lab import control, machine
 from warren.lab.directory import LabDirectory
 from warren.lab.experiments import five, four, one, results, six, sweep, three, two
@@ -55,17 +57,33 @@ def run(lab: LabDirectory, numbers: Sequence[int], *, kind: Kind, out: Path, tel
     """
     started = time.monotonic()
     at = datetime.now(timezone.utc)
-    scene = Scene(lab=lab, credentials=control.access(lab).credentials(), out=out, kind=kind, tell=tell)
-    sweep.sweep(scene)
-    done = []
-    for number in numbers:
-        is_whole = _run_one(scene, number)
-        done.append(scene.current)
-        if not is_whole:
-            break
+    with _alone(lab):
+        scene = Scene(lab=lab, credentials=control.access(lab).credentials(), out=out, kind=kind, tell=tell)
+        sweep.sweep(scene)
+        done = []
+        for number in numbers:
+            is_whole = _run_one(scene, number)
+            done.append(scene.current)
+            if not is_whole:
+                break
     return results.Run(
         lab=_described(lab, kind), started_at=at.isoformat(), took_s=time.monotonic() - started, experiments=done
     )
+
+
+@contextmanager
+def _alone(lab: LabDirectory) -> Iterator[None]:
+    """Nobody else runs experiments on this lab meanwhile.
+
+    Raises:
+        Conflict: somebody does.
+    """
+    with (lab.path / "experiments.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("LabBusy", f"Experiments run on lab '{lab.plan.name}' already: wait for them.") from None
+        yield
 
 
 def _run_one(scene: Scene, number: int) -> bool:

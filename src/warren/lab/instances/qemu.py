@@ -1,6 +1,7 @@
 """An instance that is a real guest of QEMU, with a virtio network card on a real TAP device."""
 
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,10 @@ def check() -> None:
     Raises:
         Unmet: with the mend.
     """
+    if platform.machine() != "x86_64":
+        raise Unmet(
+            f"A qemu instance is an x86_64 guest, and this machine is {platform.machine()}: use --instance netns."
+        )
     if not shutil.which(_PROGRAM, path=SYSTEM_PATH):
         raise Unmet(
             "A qemu instance needs QEMU: install it with `apt-get install qemu-system-x86`, or use --instance netns."
