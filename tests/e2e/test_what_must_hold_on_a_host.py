@@ -100,6 +100,13 @@ class Estate:
             lambda: self.pings("-c", "1", "-W", "0.2").returncode == 0, "an answer of the second instance", within_s
         )
 
+    def wait_for_world(self) -> None:
+        api.wait_until(
+            lambda: self.first.run(self.lab, "ping", "-c", "1", "-W", "1", WORLD_ADDRESS).returncode == 0,
+            "an answer of the world to the first instance",
+            PATIENCE_S,
+        )
+
     def flow_ages(self, host: str) -> dict[tuple[str, str, str], float]:
         """(bridge, table, match) -> seconds since the flow was added; learned entries included."""
         ages = {}
@@ -192,11 +199,7 @@ def test_a_switch_that_is_killed_and_started_again_is_as_before_within_two_secon
 def test_a_network_host_whose_switch_was_killed_routes_and_serves_again(estate: Estate) -> None:
     estate.kill_vswitchd("network")
     estate.start_vswitchd("network")
-    api.wait_until(
-        lambda: estate.first.run(estate.lab, "ping", "-c1", "-W1", WORLD_ADDRESS).returncode == 0,
-        "an answer from the world",
-        PATIENCE_S,
-    )
+    estate.wait_for_world()
 
 
 def test_a_host_is_rebuilt_from_its_disk_while_the_server_is_away(estate: Estate) -> None:
@@ -461,6 +464,63 @@ def test_a_port_whose_group_cannot_be_enforced_stays_dead_and_stops_no_other(est
         for instance in (broken, sound):
             boot.remove(estate.lab, client, instance)
         client.delete("security_group", group.id)
+
+
+def everything_lost(estate: Estate) -> None:
+    """As after a reboot of the network host: no bridge, no namespace, no dnsmasq; only what is on disk."""
+    network = estate.host("network")
+    for namespace in (estate.router_namespace, estate.dhcp_namespace):
+        for pid in network.run("ip", "netns", "pids", namespace).stdout.split():
+            network.run("kill", "-9", pid)
+        network.run("ip", "netns", "delete", namespace)
+    for bridge in network.must("ovs-vsctl", "list-br").split():
+        network.must("ovs-vsctl", "del-br", bridge)
+
+
+def test_a_host_that_lost_everything_is_as_before_although_its_agent_is_killed_again_and_again(estate: Estate) -> None:
+    before = everything_of(estate)
+    estate.kill_agent("network")
+    everything_lost(estate)
+    for wait_s in (0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7):
+        control.run_agent(estate.lab, estate.host("network"))
+        time.sleep(wait_s)  # not a wait for anything: the moment of the kill is what varies
+        estate.kill_agent("network")
+    estate.start_agent("network")
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
+        pass
+    assert left == []
+    estate.wait_for_world()
+
+
+def test_what_was_deleted_by_the_api_leaves_nothing_behind(estate: Estate) -> None:
+    before, client = everything_of(estate), estate.client
+    tunnels_before = estate.host("compute1").must("ovs-ofctl", "--no-stats", "dump-flows", "br-tun")
+    network = client.create_network("passing")
+    subnet = client.create_subnet("passing", network, "192.168.9.0/24", "192.168.9.1")
+    router = client.create_router("passing")
+    client.set_gateway(router, estate.external)
+    client.add_interface(router, subnet)
+    instance = boot.boot(estate.lab, client, name="vm6", on_host="compute1", network=network, kind=Kind.NETNS)
+    boot.wait_lease(estate.lab, instance)
+    boot.remove(estate.lab, client, instance)
+    client.remove_interface(router, client.ports(network_id=network.id, device_owner="network:router_interface")[0])
+    client.delete("router", router.id)
+    client.delete("network", network.id)
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
+        pass
+    assert left == []
+    assert {*estate.host("network").must("ip", "netns").split()} >= {estate.router_namespace, estate.dhcp_namespace}
+    assert router.id not in estate.host("network").must("ip", "netns")
+    api.wait_until(
+        lambda: (
+            estate.host("compute1").must("ovs-ofctl", "--no-stats", "dump-flows", "br-tun").count("\n")
+            == tunnels_before.count("\n")
+        ),
+        "the tunnel bridge of compute1 as it was",
+        PATIENCE_S,
+    )
 
 
 def test_a_second_agent_on_the_host_is_refused_with_one_sentence(estate: Estate) -> None:
