@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,12 @@ class Account:
 
 
 def unprivileged() -> Account:
-    """The person who called sudo, else `nobody`, whichever can read Warren's own files."""
+    """The person who called sudo, else `nobody`, whichever can read Warren's own files and Python."""
     uid, gid = invoker()
     if uid and _exists(uid):
         return Account(uid=uid, gid=gid)
     nobody = pwd.getpwnam("nobody")
-    if _is_readable_by_all(Path(warren.__file__).resolve()):
+    if all(_is_readable_by_all(Path(path).resolve()) for path in (warren.__file__, sys.executable)):
         return Account(uid=nobody.pw_uid, gid=nobody.pw_gid)
     return Account(uid=0, gid=0)
 
