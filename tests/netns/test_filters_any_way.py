@@ -28,7 +28,7 @@ RULES = st.builds(
     ethertype=st.sampled_from(["IPv4", "IPv6"]),
     protocol=st.sampled_from([None, "tcp", "udp", "icmp", "sctp", "47"]),
     port_range_min=st.none() | st.integers(1, 200),
-    remote_group_id=st.none() | st.sampled_from(GROUPS),
+    remote_group_id=st.none() | st.sampled_from(GROUPS[:2]),
 )
 
 
@@ -37,10 +37,10 @@ def states(draw: st.DrawFn) -> HostState:
     groups = [
         Group(
             id=each,
-            rules=tuple(draw(st.lists(RULES, max_size=4))),
+            rules=tuple(draw(st.lists(RULES, min_size=2, max_size=5))),
             members=tuple(draw(st.lists(st.sampled_from(ADDRESSES), unique=True))),
         )
-        for each in draw(st.lists(st.sampled_from(GROUPS), unique=True))
+        for each in draw(st.lists(st.sampled_from(GROUPS), min_size=2, unique=True))
     ]
     return state_of(*groups, *(draw(ports(port)) for port in draw(st.lists(st.sampled_from(PORTS), unique_by=id))))
 
@@ -49,7 +49,7 @@ def ports(port: Port) -> st.SearchStrategy[Port]:
     return st.builds(
         lambda groups, is_secured: replace(port, security_groups=tuple(groups), port_security_enabled=is_secured),
         st.lists(st.sampled_from(GROUPS), unique=True),
-        st.booleans(),
+        st.sampled_from([True, True, True, False]),
     )
 
 
