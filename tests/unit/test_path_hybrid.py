@@ -50,6 +50,38 @@ def test_the_healthy_lab_has_no_fault_against_its_names_and_its_intent() -> None
     assert (report.findings, report.problems, problems) == ((), (), ())
 
 
+INTENT_FAULTS: dict[str, tuple[str, str, str, str, str]] = {
+    "a rule of a group": ("compute1/iptables-save_host", r"^-A warren-gi.* --dport 22 .*\n", "", "changed-setting", "group/"),
+    "a port's whole chain": ("compute1/iptables-save_host", r"^[:-].*warren-i[0-9a-f-]{11}.*\n", "", "missing-setting", "port/"),
+    "a member of a set": ("compute1/ipset-save_host", r"^add warren4-\S+ 192.168.5.4\n", "", "changed-setting", "group/"),
+    "a rule that nobody asked for": ("compute1/iptables-save_host", r"^:warren-sg-fallback.*$", r"\g<0>\n:warren-zz - [0:0]", "unasked-setting", "the host"),
+    "the router's SNAT": ("network/iptables-save_qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233", r"^-A warren-l3-snat .*SNAT.*\n", "", "changed-setting", "router/"),
+    "the router's default route": ("network/ip_route_qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233", r'"dst":"default"', '"dst":"10.66.0.0/16"', "missing-setting", "router/"),
+    "an address of the router": ("network/ip_addr_qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233", r"203\.0\.113\.101", "203.0.113.77", "missing-setting", "qrouter-"),
+    "forwarding": ("network/sysctl_qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233", r"ip_forward = 1", "ip_forward = 0", "changed-setting", "router/"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", INTENT_FAULTS)
+def test_what_intent_asks_for_and_is_not_there_is_found_under_its_owner(copy: Path, fault: str) -> None:
+    file, pattern, replacement, kind, owner = INTENT_FAULTS[fault]
+    edit(file, pattern, replacement)(copy)
+    known = estate(copy)
+    wanted, _ = intents(known)
+    found = [finding for finding in verify(known, wanted).findings if finding.kind == kind]
+    assert [finding for finding in found if owner in finding.object], verify(known, wanted).findings
+
+
+def test_a_namespace_that_is_gone_is_missed_with_all_that_it_had(copy: Path) -> None:
+    for path in (copy / "network").iterdir():
+        if "qrouter-" in path.name:
+            path.unlink()
+    edit("network/ip_netns", r"^qrouter-.*\n", "")(copy)
+    known = estate(copy)
+    found = [f for f in verify(known, intents(known)[0]).findings if f.kind == "missing-setting"]
+    assert any("qrouter-" in finding.object and len(finding.evidence) > 5 for finding in found)
+
+
 PAIRS = [
     ("vm1", "vm2", "icmp", "DELIVERED"),
     ("vm1", "vm3", "icmp", "DELIVERED"),

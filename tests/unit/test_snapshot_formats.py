@@ -83,7 +83,7 @@ def test_ip_route_as_text_and_as_json_say_the_same() -> None:
     text = "default via 203.0.113.1 dev qg-1 proto static \n192.168.1.0/24 dev qr-1 proto kernel src 192.168.1.1"
     objects = [
         {"dst": "default", "gateway": "203.0.113.1", "dev": "qg-1", "protocol": "static", "flags": []},
-        {"dst": "192.168.1.0/24", "dev": "qr-1", "prefsrc": "192.168.1.1", "flags": []},
+        {"dst": "192.168.1.0/24", "dev": "qr-1", "prefsrc": "192.168.1.1", "protocol": "kernel", "flags": []},
     ]
     assert iproute.read_routes(page(text)) == iproute.read_routes(page(json.dumps(objects)))
 

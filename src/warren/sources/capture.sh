@@ -84,7 +84,11 @@ namespace() {
     take "iptables-save_$of" "$@" iptables-save
     take "ip6tables-save_$of" "$@" ip6tables-save
     take "ipset-save_$of" "$@" ipset save
-    take "sysctl_$of" "$@" sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.conf.all.rp_filter \
+    take "sysctl_$of" "$@" sysctl -e net.ipv4.ip_forward net.ipv6.conf.all.forwarding \
+        net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.arp_announce net.ipv4.conf.all.promote_secondaries \
+        net.ipv4.conf.all.rp_filter net.ipv4.conf.default.rp_filter \
+        net.ipv6.conf.all.accept_ra net.ipv6.conf.default.accept_ra net.ipv6.conf.default.autoconf \
+        net.ipv6.conf.all.disable_ipv6 net.ipv6.conf.default.disable_ipv6 \
         net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables
 }
 

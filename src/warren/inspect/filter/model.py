@@ -50,6 +50,7 @@ class AddressSet:
 
     name: str
     type: str
+    family: str = ""
     members: frozenset[str] = frozenset()
     excluded: frozenset[str] = frozenset()
     """Members with `nomatch`."""

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
@@ -83,12 +84,14 @@ def _options(words: list[str]) -> list[Option]:
 def read_sets(page: Page) -> Mapping[str, AddressSet]:
     """The output of `ipset save`."""
     types: dict[str, str] = {}
+    families: dict[str, str] = {}
     members: dict[str, set[str]] = {}
     excluded: dict[str, set[str]] = {}
     for number, line in page.lines():
         words = line.split()
         if words[0] == "create" and len(words) >= 3:
             types[words[1]] = words[2]
+            families[words[1]] = dict(pairwise(words[3:])).get("family", "")
         elif words[0] == "add" and len(words) >= 3:
             side = excluded if "nomatch" in words[3:] else members
             side.setdefault(words[1], set()).add(words[2])
@@ -98,6 +101,7 @@ def read_sets(page: Page) -> Mapping[str, AddressSet]:
         name: AddressSet(
             name=name,
             type=kind,
+            family=families[name],
             members=frozenset(members.get(name, ())),
             excluded=frozenset(excluded.get(name, ())),
         )

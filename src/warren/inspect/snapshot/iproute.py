@@ -154,6 +154,7 @@ def _json_routes(page: Page) -> Iterator[KernelRoute]:
             "src": str(item.get("prefsrc", "")),
             "table": str(item.get("table", "main")),
             "metric": str(item.get("metric", 0)),
+            "proto": str(item.get("protocol", "")),
         }
         flags = item.get("flags", ())
         is_up = not (isinstance(flags, list) and ("linkdown" in flags or "dead" in flags))
@@ -190,6 +191,7 @@ def _route(destination: str, settings: Mapping[str, str], *, kind: str, is_ipv6:
         source=settings.get("src", ""),
         type=kind,
         table=settings.get("table", "main"),
+        protocol=settings.get("proto", ""),
         metric=int(metric) if metric.isdecimal() else 0,
     )
 

@@ -133,6 +133,8 @@ class KernelRoute:
     source: str = ""
     type: str = "unicast"
     table: str = "main"
+    protocol: str = ""
+    """Who made it: `kernel` for what comes with an address."""
     metric: int = 0
     is_up: bool = True
 

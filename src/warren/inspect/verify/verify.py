@@ -16,6 +16,7 @@ from warren.inspect.verify.flows import flow_findings
 from warren.inspect.verify.intent import intent_findings
 from warren.inspect.verify.interfaces import interface_findings, mtu_findings
 from warren.inspect.verify.isolation import isolation_findings
+from warren.inspect.verify.settings import setting_findings
 from warren.inspect.verify.tunnels import deaf_tunnels, tunnel_findings
 from warren.inspect.verify.vlans import untagged_findings, vlan_findings
 
@@ -44,6 +45,7 @@ def verify(estate: Estate, intents: Mapping[str, HostState] = NO_INTENT) -> Repo
         findings += _of_one_host(facts)
         if host.name in intents:
             findings += intent_findings(host, intents[host.name])
+            findings += setting_findings(host, intents[host.name])
         problems += host.problems
         problems += [problem for tables in facts.tables.values() for problem in tables.problems]
         kept.append(facts.without_rules())
