@@ -7,7 +7,7 @@ import pytest
 
 from warren.agent.drivers import netlink, netns
 from warren.agent.drivers.command import run
-from warren.agent.drivers.namespaces import Namespaces, Outcome
+from warren.agent.drivers.namespaces import Announcement, Namespaces, Outcome, announce
 from warren.core import names
 from warren.core.state import FloatingIp, HostState, Route
 from warren.namespaces import Key, Setting, render
@@ -189,6 +189,30 @@ def test_addresses_that_appear_are_announced_and_only_those() -> None:
     assert [(each.interface, each.address) for each in outcome.announcements] == [
         (names.router_gateway(town.site.gateway_port.id), "203.0.113.50")
     ]
+
+
+def test_neighbours_hear_at_once_where_an_address_is_now() -> None:
+    town = Town()
+    outcome = town.set_router(floating_ips=(town.site.floating_ip(50, "10.1.0.7"),))
+    stale = ["ip", "neigh", "replace", "203.0.113.50", "lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "stale"]
+    town.world.ask(*stale)
+    mac = town.site.gateway_port.mac_address
+
+    def has_heard() -> bool:  # a kernel does not change an entry twice within a second (neigh/*/locktime)
+        assert announce(outcome.announcements) == []
+        return mac in town.world.ask("ip", "neigh", "show", "203.0.113.50")
+
+    wait_until(has_heard, "the world has heard")
+
+
+def test_what_cannot_be_announced_is_said() -> None:
+    gone = Announcement(
+        namespace="qrouter-gone", interface="qg-x", mac_address="02:00:00:00:00:01", address="192.0.2.1"
+    )
+    assert len(announce([gone])) == 1
+    town = Town()
+    (complaint,) = announce([replace(gone, namespace=town.namespace)])
+    assert "192.0.2.1 could not be announced on qg-x" in complaint
 
 
 def test_a_router_that_is_down_or_gone_has_no_namespace() -> None:
