@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ from warren.inspect.evaluate.hosts import models_of
 from warren.inspect.evaluate.model import Assumed, BridgeModel, Tracking
 from warren.inspect.evaluate.outcome import Outcome
 from warren.inspect.evaluate.run import evaluate
+from warren.inspect.normal import normal_actions
 from warren.inspect.parse import actions
 from warren.inspect.parse.values import CT_STATE
 from warren.testing.bench import Bench
 from warren.testing.ovs import PrivateOvs, private_ovs
 from warren.testing.packets import Packets
-from warren.testing.random_pipelines import random_pipeline
+from warren.testing.random_pipelines import MACS, random_pipeline
 from warren.testing.referee import disagreement, host_of, of_evaluator, of_switch, packet_text
 from warren.testing.states import full_scene
 
@@ -174,11 +176,40 @@ def test_random_tables_are_followed_or_said_not_to_be_modelled(ovs: PrivateOvs, 
     laid_out(ovs, "br0", 5)
     ovs.vsctl("set", "port", "br0-2", "tag=2")
     ovs.vsctl("set", "port", "br0-3", "tag=1", "vlan_mode=native-untagged")
+    for vlan, mac in product(range(4), MACS[:3]):
+        ovs.appctl("fdb/add", "br0", f"br0-{(vlan + int(mac[-1])) % 5 + 1}", str(vlan), mac)
     install(ovs, tmp_path, "br0", "\n".join(random_pipeline(seed)), "OpenFlow10")
     match = play(ovs, models_of(host_of(ovs, "OpenFlow10")), 400, seed)
     assert match.disagreements == []
     assert sum(match.not_modelled.values()) < 100
     assert len({table for _, table, _ in match.visited}) > 5
+
+
+def test_what_packets_teach_is_what_the_switch_learns(ovs: PrivateOvs, tmp_path: Path) -> None:
+    """With `-generate` ofproto/trace carries learn() out."""
+    laid_out(ovs, "br0", 4)
+    install(ovs, tmp_path, "br0", (FIXTURES / "pipelines" / "learning.flows").read_text())
+    models = models_of(host_of(ovs, "OpenFlow10"))
+    packets, taught = Packets(models, seed=3), 0
+    for _ in range(400):
+        bridge, values = packets.next()
+        outcome = evaluate(models, bridge, values)
+        if not outcome.not_modelled:
+            ovs.appctl("ofproto/trace", bridge, packet_text(values), "-generate")
+            models[bridge].learn(outcome.learned)
+            taught += len(outcome.learned)
+    assert taught > 20
+    assert learned_by(models) == learned_by(models_of(host_of(ovs, "OpenFlow10")))
+
+
+def learned_by(models: Mapping[str, BridgeModel]) -> dict[tuple[int, str], str]:
+    """(priority, match) -> actions in normal form, of table 20."""
+    return {
+        (rule.flow.priority, str(rule.match)): actions.print_actions(normal_actions(rule.actions))
+        for subtable in models["br0"].tables[20].subtables
+        for rules in subtable.rules.values()
+        for rule in rules
+    }
 
 
 def test_a_fault_in_the_evaluator_is_seen(ovs: PrivateOvs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

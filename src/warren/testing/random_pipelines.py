@@ -70,7 +70,8 @@ def random_pipeline(seed: int, flows_a_table: int = 9) -> Iterator[str]:
     random = Random(seed)
     for table in range(TABLES):
         for priority in range(1, flows_a_table):
-            match = ",".join(filter(None, {random.choice(_MATCHES)(random) for _ in range(random.randint(1, 2))}))
+            terms = dict.fromkeys(random.choice(_MATCHES)(random) for _ in range(random.randint(1, 2)))
+            match = ",".join(filter(None, terms))
             if not _contradicts(match):
                 yield f"table={table},priority={priority},{match},actions={_some_actions(random, table, match)}"
         if random.random() < 0.7:

@@ -217,6 +217,7 @@ def host_of(ovs: PrivateOvs, version: str) -> Host:
         files[f"ovs-vsctl_list_{table}"] = ovs.vsctl("--format=json", "list", table)
     for bridge in bridges:
         files[f"ofctl_show_{bridge}"] = ovs.ofctl("-O", version, "show", bridge)
+        files[f"fdb_{bridge}"] = ovs.appctl("fdb/show", bridge)
         files[f"dump-flows_{bridge}"] = ovs.ofctl("-O", version, "dump-flows", bridge)
     host = read_host("private", files)
     if host.problems:

@@ -39,8 +39,13 @@ def forward(bridge: BridgeModel, values: Values, seen: list[SeenAddress]) -> Ite
         seen.append(SeenAddress(bridge=bridge.name, vlan=vlan, mac=values[ETH_SRC], port=arrived.number))
     known = None if values[ETH_DST] & _GROUP_BIT else bridge.fdb.get((vlan, values[ETH_DST]))
     target = bridge.ports.get(known) if known is not None else None
-    for port in (target,) if target is not None else tuple(bridge.ports.values()):
-        if port.number != arrived.number and _takes(port, tags) and (target is not None or port.floods):
+    if target is not None:
+        # Where an address was learned is not asked again which VLANs it carries (xlate_normal).
+        if target.number != arrived.number:
+            yield target.number, _leaving(_checked(target), tags, values)
+        return
+    for port in tuple(bridge.ports.values()):
+        if port.number != arrived.number and port.floods and _takes(port, tags):
             yield port.number, _leaving(port, tags, values)
 
 

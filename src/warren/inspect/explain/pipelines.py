@@ -41,8 +41,12 @@ def _tables(rows: Mapping[int, tuple[str, str]]) -> Mapping[int, TableNote]:
     return {number: TableNote(name=name, purpose=purpose) for number, (name, purpose) in rows.items()}
 
 
-def _declared(name: str, tables: Iterable[Table]) -> Pipeline:
-    return Pipeline(name=name, tables={table.id: TableNote(name=table.name, purpose=table.purpose) for table in tables})
+def _declared(name: str, tables: Iterable[Table], notes: Mapping[tuple[int, int], str]) -> Pipeline:
+    return Pipeline(
+        name=name,
+        tables={table.id: TableNote(name=table.name, purpose=table.purpose) for table in tables},
+        notes=notes,
+    )
 
 
 NEUTRON_TUN: Final = Pipeline(
@@ -208,9 +212,24 @@ NEUTRON_EX: Final = Pipeline(
     },
 )
 WARREN: Final[Mapping[str, Pipeline]] = {
-    "int": _declared("Warren's br-int", WARREN_INT),
-    "tun": _declared("Warren's br-tun", WARREN_TUN),
-    "ex": _declared("Warren's physical bridge", WARREN_EX),
+    "int": _declared(
+        "Warren's br-int",
+        WARREN_INT,
+        {
+            (0, 65535): "VLAN 4095 marks ports that are not wired",
+            (0, 10): "its ARP and neighbour advertisements are checked first",
+            (0, 9): "its source address is checked first",
+            (0, 0): "no other port is wired",
+            (24, 0): "the port claims an address that is not its own",
+            (25, 10): "an instance must not play DHCP server or router",
+            (25, 0): "the source address is not the port's",
+            (60, 0): "it is of no network that is wired here",
+            (61, 0): "nobody here has this address",
+            (62, 0): "its network has nobody else here and no way out",
+        },
+    ),
+    "tun": _declared("Warren's br-tun", WARREN_TUN, NEUTRON_TUN.notes),
+    "ex": _declared("Warren's physical bridge", WARREN_EX, NEUTRON_EX.notes),
 }
 _COOKIES_LOOKED_AT: Final = 50
 

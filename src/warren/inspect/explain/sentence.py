@@ -95,16 +95,19 @@ def _life(flow: Flow, *, is_learned: bool) -> str:
 
 
 def _reason(flow: Flow, context: Context) -> str:
-    """Why the flow is there: what its cookie says, else what its priority stands for in its table."""
-    meaning = _decoded(flow.cookie) if flow.cookie else None
-    if meaning is not None:
-        if meaning.concern is Concern.PEER:
-            return f"asked for by the peer {peer_address(meaning.object_digits)}"
-        if known := context.objects.get(meaning.object_digits):
-            return f"asked for by {known}"
-        if int(meaning.object_digits, 16):
-            return f"asked for by {meaning.object_digits} ({meaning.concern.name.lower().replace('_', ' ')})"
+    """Why the flow is there: what its priority stands for in its table, and whom its cookie names."""
+    note = ""
+    if context.pipeline is not None and isinstance(flow.table, int):
+        note = context.pipeline.notes.get((flow.table, flow.priority), "")
+    return ", ".join(filter(None, (note, _asked_for_by(flow.cookie, context))))
+
+
+def _asked_for_by(cookie: int, context: Context) -> str:
+    meaning = _decoded(cookie) if cookie else None
+    if meaning is None or not int(meaning.object_digits, 16):
         return ""
-    if context.pipeline is None or not isinstance(flow.table, int):
-        return ""
-    return context.pipeline.notes.get((flow.table, flow.priority), "")
+    if meaning.concern is Concern.PEER:
+        return f"asked for by the peer {peer_address(meaning.object_digits)}"
+    known = context.objects.get(meaning.object_digits)
+    concern = meaning.concern.name.lower().replace("_", " ")
+    return f"asked for by {known or f'{meaning.object_digits} ({concern})'}"
