@@ -68,8 +68,8 @@ def _claim_answered(scene: Scene, text: str, output: str, name: str) -> None:
     scene.claim(
         text,
         held=count == COUNT,
-        expected=f"{COUNT} answers",
-        observed=f"{count} answers",
+        expected=pieces.answers(COUNT),
+        observed=pieces.answers(count),
         evidence=scene.save(f"{name}/ping_{len(scene.current.claims)}", output),
     )
 

@@ -30,8 +30,8 @@ def run(scene: Scene) -> None:
     scene.claim(
         f"vm1's ping of qg ({gateway.address}) is answered",
         held=pieces.received(done.stdout) == COUNT,
-        expected=f"{COUNT} answers",
-        observed=f"{pieces.received(done.stdout)} answers",
+        expected=pieces.answers(COUNT),
+        observed=pieces.answers(pieces.received(done.stdout)),
         evidence=scene.save("vm1/ping_qg", done.stdout),
     )
     _claim_way(scene, gateway)

@@ -95,6 +95,11 @@ def received(output: str) -> int:
     return int(found[1]) if found else 0
 
 
+def answers(count: int) -> str:
+    """In words: `1 answer`, `5 answers`."""
+    return f"{count} answer{'' if count == 1 else 's'}"
+
+
 def trace(scene: Scene, host: str, bridge: str, flow: str, save_as: str) -> tuple[Trace, str]:
     """Ask the real switch what it would do with a frame; gives the answer and its file."""
     scene.step(f"[{host}] ovs-appctl ofproto/trace {bridge} '{flow}'")

@@ -50,7 +50,6 @@ class Scene:
         self.kind = kind
         self.objects = Objects()
         self.places: Mapping[str, Place] = {planned.name: host.place(lab, planned.name) for planned in lab.plan.hosts}
-        self.world = host.place(lab, WORLD)
         self._tell = tell
         self._before: Sight | None = None
         self._sentences: Mapping[str, Mapping[tables.FlowKey, str]] = {}
@@ -151,18 +150,18 @@ class Scene:
         """Run a command on a host, in the world or in an instance, note it as a step, and keep its output."""
         self.step(f"[{name}] {' '.join(command)}")
         instance = self.objects.instances.get(name)
-        done = instance.run(self.lab, *command) if instance else self.place(name).run(*command)
+        done = instance.run(self.lab, *command) if instance else self._place(name).run(*command)
         if save_as:
             self.save(f"{name}/{save_as}", done.stdout + done.stderr)
         return done
-
-    def place(self, name: str) -> Place:
-        return self.world if name == WORLD else self.places[name]
 
     def names(self, seen: Sight) -> atlas.Atlas:
         """Names of everything there is now."""
         vteps = {planned.name: planned.vtep_ip for planned in self.lab.plan.hosts}
         return atlas.draw(self.client.networks(), self.client.ports(), vteps, seen)
+
+    def _place(self, name: str) -> Place:
+        return host.place(self.lab, WORLD) if name == WORLD else self.places[name]
 
     def _since_before(self, seen: Sight, where: str) -> tables.Difference:
         """Nothing, for the first look: there is nothing to compare with."""

@@ -59,8 +59,8 @@ def _claim_answered(scene: Scene, text: str, output: str, count: int) -> None:
     scene.claim(
         text,
         held=answers == count,
-        expected=f"{count} answers",
-        observed=f"{answers} answers",
+        expected=pieces.answers(count),
+        observed=pieces.answers(answers),
         evidence=scene.save(f"vm1/ping_{len(scene.current.claims)}", output),
     )
 

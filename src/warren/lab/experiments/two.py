@@ -136,8 +136,8 @@ def _claim_gateway_answers(scene: Scene) -> None:
     scene.claim(
         "the world host can ping qg",
         held=pieces.received(done.stdout) == 3,
-        expected="3 answers",
-        observed=f"{pieces.received(done.stdout)} answers",
+        expected=pieces.answers(3),
+        observed=pieces.answers(pieces.received(done.stdout)),
         evidence=f"{_stage(scene)}/{WORLD}/ping_qg",
     )
     scene.way(
