@@ -158,6 +158,17 @@ def test_a_dnsmasq_in_the_wrong_namespace_is_replaced(office: Office) -> None:
     assert office.asks(machine(office.site.red, mac_address=office.port.mac_address))["ip"] == "10.1.0.7"
 
 
+def test_of_two_for_one_network_one_stays(office: Office) -> None:
+    state = office.state(office.port)
+    office.serve(state)
+    (process,) = office.driver.running()
+    with netns.entered(names.dhcp_namespace(office.site.red.id)):
+        subprocess.run(["dnsmasq", *process.arguments[:-1], "--port=0", "--bind-interfaces"], check=False)
+    office.serve(state)
+    assert len(office.driver.running()) == 1
+    assert office.asks(machine(office.site.red, mac_address=office.port.mac_address))["ip"] == "10.1.0.7"
+
+
 def test_a_dnsmasq_that_is_not_warrens_is_left_alone(office: Office) -> None:
     pid_file = office.directory / "foreign"
     arguments = ["--conf-file=", "--port=0", "--interface=lo", "--bind-interfaces", f"--pid-file={pid_file}"]

@@ -301,3 +301,25 @@ def test_rules_and_interfaces_that_are_not_warrens_stay() -> None:
         assert "-A POSTROUTING -s 192.0.2.0/24 -j ACCEPT" in saved
         assert ":someone-elses" in saved
         run(["ip", "link", "show", "foreign0"])
+
+
+def test_a_file_among_the_namespaces_that_is_none_is_replaced() -> None:
+    town = Town()
+    netns.delete(town.namespace)
+    wait_until(lambda: not any(name.startswith(("xr-", "xg-")) for name in netlink.read_links()), "all is gone")
+    (netns.DIRECTORY / town.namespace).write_text("")
+    for port in (town.site.blue_port, town.site.red_port):
+        plug_in(names.router_interface(port.id), town.site.network_of(port))
+    plug_in(names.router_gateway(town.site.gateway_port.id), town.site.outside)
+    converge(town.state())
+    assert town.red.reaches("10.2.0.7")
+
+
+def test_words_in_foreign_rules_that_are_no_text_harm_nobody() -> None:
+    town = Town()
+    with netns.entered(town.namespace):
+        subprocess.run(
+            [b"iptables", b"-A", b"INPUT", b"-m", b"comment", b"--comment", b"caf\xe9 \xff", b"-j", b"ACCEPT"],
+            check=True,
+        )
+    assert not difference(town.state())

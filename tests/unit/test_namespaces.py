@@ -216,3 +216,9 @@ def test_without_snat_only_floating_ips_and_their_hairpin_are_translated() -> No
         ["-j", "warren-l3-float-snat"],
         ["-m", "mark"],
     ]
+
+
+def test_a_dhcp_server_has_no_way_out_by_a_gateway_that_it_cannot_reach() -> None:
+    site = Site()
+    red = replace(site.red, subnets=(replace(site.red.subnets[0], gateway_ip="192.0.2.1"),))
+    assert kinds(render(site.state(red)), Kind.ROUTE, names.dhcp_namespace(red.id)) == {}

@@ -6,7 +6,7 @@ command line, where anybody can see with what it runs.
 
 import re
 from collections.abc import Iterator
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Final
 
 from warren.core import names
@@ -56,7 +56,8 @@ def _namespace(state: HostState, dhcp: Dhcp) -> Iterator[tuple[Key, Setting]]:
 def _default_route(name: str, dhcp: Dhcp, port: Port, network: Network) -> Iterator[tuple[Key, Setting]]:
     """So that a host on another subnet of the router can ask for names."""
     own = {fixed.subnet_id for fixed in port.fixed_ips}
-    by = next((subnet.gateway_ip for subnet in network.subnets if subnet.id in own and _served(subnet)), None)
+    served = [subnet for subnet in network.subnets if subnet.id in own and _served(subnet)]
+    by = next((subnet.gateway_ip for subnet in served if _has_gateway_within(subnet)), None)
     if by is not None:
         yield (
             Key(name, Kind.ROUTE, "default"),
@@ -86,6 +87,10 @@ def _server(state: HostState, dhcp: Dhcp, directory: str) -> Iterator[tuple[Key,
 
 def _served(subnet: Subnet) -> bool:
     return subnet.enable_dhcp and ip_network(subnet.cidr).version == 4
+
+
+def _has_gateway_within(subnet: Subnet) -> bool:
+    return subnet.gateway_ip is not None and ip_address(subnet.gateway_ip) in ip_network(subnet.cidr)
 
 
 def _arguments(interface: str, network: Network, subnets: list[Subnet], domain: str, folder: str) -> tuple[str, ...]:

@@ -22,7 +22,9 @@ def run(arguments: Sequence[str], text: str = "", *, timeout_s: float = TIMEOUT_
         Rejected: its exit status is not 0; the message has its first line of standard error.
     """
     try:
-        done = subprocess.run(arguments, input=text, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(
+            arguments, input=text, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
+        )
     except FileNotFoundError as error:
         raise Unmet(f"{arguments[0]} is not installed; install the package that has it") from error
     except subprocess.TimeoutExpired as error:

@@ -131,8 +131,8 @@ def _opened() -> socket.socket:
 def _links(kernel: socket.socket) -> Iterator[Link]:
     for message in _dump(kernel, RTM_GETLINK, RTM_NEWLINK):
         _, _, index, flags, _ = struct.unpack_from("=BxHiII", message)
-        attributes = dict(_attributes(message, 16))
-        info = dict(_attributes(attributes.get(IFLA_LINKINFO, b""), 0))
+        attributes = _attributes(message, 16)
+        info = _attributes(attributes.get(IFLA_LINKINFO, b""), 0)
         yield Link(
             name=attributes[IFLA_IFNAME].rstrip(b"\0").decode(),
             mac_address=attributes.get(IFLA_ADDRESS, b"").hex(":"),
@@ -147,7 +147,7 @@ def _links(kernel: socket.socket) -> Iterator[Link]:
 def _addresses(kernel: socket.socket, links: dict[int, str]) -> Iterator[InterfaceAddress]:
     for message in _dump(kernel, RTM_GETADDR, RTM_NEWADDR):
         _, length, _, scope, index = struct.unpack_from("=BBBBi", message)
-        attributes = dict(_attributes(message, 8))
+        attributes = _attributes(message, 8)
         raw = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
         if raw is not None and not (len(raw) == 16 and scope == SCOPE_LINK):
             yield InterfaceAddress(interface=links.get(index, ""), address=f"{ip_address(raw)}/{length}")
@@ -156,7 +156,7 @@ def _addresses(kernel: socket.socket, links: dict[int, str]) -> Iterator[Interfa
 def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledRoute]:
     for message in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE):
         family, length, _, _, table, protocol, _, kind = struct.unpack_from("=BBBBBBBB", message)
-        attributes = dict(_attributes(message, 12))
+        attributes = _attributes(message, 12)
         table = _number(attributes.get(RTA_TABLE)) or table
         if table != RT_TABLE_MAIN or protocol == RTPROT_KERNEL or kind != RTN_UNICAST:
             continue
@@ -188,11 +188,16 @@ def _dump(kernel: socket.socket, ask: int, answer: int) -> Iterator[bytes]:
             at += (size + 3) & ~3
 
 
-def _attributes(message: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    while at + _attribute.size <= len(message):
-        size, kind = _attribute.unpack_from(message, at)
-        yield kind & 0x3FFF, message[at + _attribute.size : at + size]
-        at += max((size + 3) & ~3, _attribute.size)
+def _attributes(message: bytes, at: int) -> dict[int, bytes]:
+    """Attributes of a message from an offset on: type, without its flags, -> payload (netlink(7))."""
+    found, end, unpack = {}, len(message) - _attribute.size, _attribute.unpack_from
+    while at <= end:
+        size, kind = unpack(message, at)
+        if size < _attribute.size:
+            break
+        found[kind & 0x3FFF] = message[at + 4 : at + size]
+        at += (size + 3) & ~3
+    return found
 
 
 def _number(raw: bytes | None) -> int:
