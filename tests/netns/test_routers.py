@@ -1,6 +1,7 @@
 import subprocess
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +214,21 @@ def test_what_cannot_be_announced_is_said() -> None:
     town = Town()
     (complaint,) = announce([replace(gone, namespace=town.namespace)])
     assert "192.0.2.1 could not be announced on qg-x" in complaint
+
+
+def test_who_was_sought_while_no_frame_could_leave_is_sought_again_with_the_announcement() -> None:
+    town = Town(has_gateway=False)
+    interface = names.router_gateway(town.site.gateway_port.id)
+    run(["ip", "link", "set", f"x{interface[1:]}", "nomaster"])  # not wired yet
+    outcome = town.set_router(gateway_port_id=town.site.gateway_port.id)
+    with netns.entered(town.namespace):
+        Path(f"/proc/sys/net/ipv4/neigh/{interface}/retrans_time_ms").write_text("60000")  # the kernel alone: never
+    ping = town.red.start("ping", "-n", "-c", "1", "-W", "10", "203.0.113.1")
+    with netns.entered(town.namespace):
+        wait_until(lambda: netlink.read_unresolved(interface) == ("203.0.113.1",), "a search that fails")
+    run(["ip", "link", "set", f"x{interface[1:]}", "master", bridge_of(town.site.outside)])
+    assert not announce(outcome.announcements)
+    assert "1 received" in ping.communicate(timeout=20)[0]
 
 
 def test_a_router_that_is_down_or_gone_has_no_namespace() -> None:

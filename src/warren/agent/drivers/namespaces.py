@@ -74,12 +74,16 @@ class Namespaces:
 
 
 def announce(announcements: Iterable[Announcement]) -> list[str]:
-    """Tell the neighbours of every address; what could not be told, a sentence each."""
+    """Tell the neighbours of every address; what could not be told, a sentence each.
+
+    Neighbours that were sought while no frame could leave are asked for again: the kernel would wait a second.
+    """
     complaints = []
     for each in announcements:
         try:
             with netns.entered(each.namespace):
                 arp.announce(each.interface, each.mac_address, each.address)
+                arp.ask(each.interface, each.mac_address, each.address, netlink.read_unresolved(each.interface))
         except DriverError as error:
             complaints.append(str(error))
     return complaints

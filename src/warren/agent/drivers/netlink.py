@@ -1,4 +1,4 @@
-"""Links, addresses and routes of a network namespace, read from the kernel by rtnetlink(7), and their changes.
+"""Links, addresses, routes and neighbours of a network namespace, read from the kernel by rtnetlink(7).
 
 Reads only; links are changed by ip(8) in `namespaces.py`. Written on plain sockets because reading is all that is
 needed, of every namespace at each audit: 800 links take some milliseconds, and nothing has to be imported.
@@ -21,11 +21,14 @@ NLMSG_DONE: Final = 3
 RTM_NEWLINK, RTM_GETLINK = 16, 18
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
+RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
 NLM_F_REQUEST_DUMP: Final = 0x301
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
 IFLA_INFO_KIND: Final = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
+NDA_DST: Final = 1
+NUD_INCOMPLETE, NUD_FAILED = 0x01, 0x20
 RT_TABLE_MAIN: Final = 254
 RTPROT_KERNEL: Final = 2
 RTN_UNICAST: Final = 1
@@ -122,6 +125,13 @@ def read() -> Tables:
         )
 
 
+def read_unresolved(interface: str) -> tuple[str, ...]:
+    """IPv4 neighbours that the kernel asked for on an interface and got no answer of, yet or at all."""
+    with _opened() as kernel:
+        indexes = {link.name: link.index for link in _links(kernel)}
+        return tuple(_unresolved(kernel, indexes[interface])) if interface in indexes else ()
+
+
 def _opened() -> socket.socket:
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
     kernel.bind((0, 0))
@@ -168,6 +178,13 @@ def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledR
         else:
             destination = f"{ip_address(attributes[RTA_DST])}/{length}"
         yield InstalledRoute(destination=destination, by=by, interface=interface)
+
+
+def _unresolved(kernel: socket.socket, link: int) -> Iterator[str]:
+    for message in _dump(kernel, RTM_GETNEIGH, RTM_NEWNEIGH):
+        family, index, state = struct.unpack_from("=BxxxiH", message)
+        if family == socket.AF_INET and index == link and state & (NUD_INCOMPLETE | NUD_FAILED):
+            yield str(ip_address(dict(_attributes(message, 12))[NDA_DST]))
 
 
 def _dump(kernel: socket.socket, ask: int, answer: int) -> Iterator[bytes]:
