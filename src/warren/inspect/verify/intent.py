@@ -113,7 +113,8 @@ def switch_of(host: Host) -> sw.Switch:
 def layout_of(host: Host, state: HostState) -> Layout:
     """What the agent's configuration says, as far as the switch shows it: which bridge is for which physical network.
 
-    Told from the patch ports; with several physical bridges, a network is taken to be on the one named after it.
+    Told from the patch ports; with several physical bridges, a network is taken to be on the one named after it. A
+    bridge of no network that the host knows is there all the same, under its own name.
     """
     integration = host.bridge(INTEGRATION_BRIDGE)
     bridges = [bridge.name for bridge in host.bridges if integration and integration.port(to_physical(bridge.name)[0])]
@@ -121,4 +122,6 @@ def layout_of(host: Host, state: HostState) -> Layout:
     physical = {
         name: PhysicalNetwork(bridge=bridges[0] if len(bridges) == 1 else f"br-{name}") for name in wanted if bridges
     }
+    known = {where.bridge for where in physical.values()}
+    physical |= {bridge: PhysicalNetwork(bridge=bridge) for bridge in bridges if bridge not in known}
     return Layout(local_ip=min(host.vteps(), default=""), physical_networks=physical)
