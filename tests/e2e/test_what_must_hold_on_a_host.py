@@ -8,6 +8,7 @@ import re
 import secrets
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -341,21 +342,41 @@ def everything_of(estate: Estate) -> dict[str, list[str]]:
     return {what: sorted(lines) for what, lines in found.items()} | {"dnsmasq": ["runs"] * len(servers)}
 
 
+def at_rest(estate: Estate) -> dict[str, list[str]]:
+    """Everything of the hosts once it is the same three times: what an earlier test deleted is gone by then."""
+    seen = [everything_of(estate)]
+    deadline = time.monotonic() + PATIENCE_S
+    while (len(seen) < 3 or seen[-1] != seen[-2] or seen[-2] != seen[-3]) and time.monotonic() < deadline:
+        seen.append(everything_of(estate))
+    return seen[-1]
+
+
+def wait_for(before: dict[str, list[str]], estate: Estate) -> None:
+    """Wait until the hosts are as before."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
+        pass
+    assert not left, "\n".join(left)
+
+
 def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> list[str]:
-    return [f"{what}: {set(before[what]) ^ set(after[what])}" for what in before if before[what] != after[what]]
+    """A line for each line that is gone (-) or new (+)."""
+    return [
+        f"{sign} {what}: {line}"
+        for what in before
+        for sign, one, other in (("-", before[what], after[what]), ("+", after[what], before[what]))
+        for line in (Counter(one) - Counter(other)).elements()
+    ]
 
 
 @pytest.mark.parametrize(("disturb", "line"), DRIFTS, ids=lambda value: getattr(value, "__name__", None))
 def test_what_somebody_changed_by_hand_is_put_back_at_once_and_the_log_says_why(
     estate: Estate, disturb: Callable[[Estate], None], line: tuple[str, ...]
 ) -> None:
-    before = everything_of(estate)
+    before = at_rest(estate)
     with estate.logs("compute1" if line[0] == "filter.repair" else "network", *line):
         disturb(estate)
-    deadline = time.monotonic() + PATIENCE_S
-    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
-        pass
-    assert left == []
+    wait_for(before, estate)
 
 
 def test_what_has_no_event_is_put_back_by_the_audit(estate: Estate) -> None:
@@ -467,18 +488,20 @@ def test_a_port_whose_group_cannot_be_enforced_stays_dead_and_stops_no_other(est
 
 
 def everything_lost(estate: Estate) -> None:
-    """As after a reboot of the network host: no bridge, no namespace, no dnsmasq; only what is on disk."""
+    """As after a reboot: no namespace, no dnsmasq, no flow; only what is on disk, OVSDB included."""
     network = estate.host("network")
     for namespace in (estate.router_namespace, estate.dhcp_namespace):
         for pid in network.run("ip", "netns", "pids", namespace).stdout.split():
             network.run("kill", "-9", pid)
         network.run("ip", "netns", "delete", namespace)
-    for bridge in network.must("ovs-vsctl", "list-br").split():
+    estate.kill_vswitchd("network")
+    estate.start_vswitchd("network")
+    for bridge in ("br-tun", "br-ex"):
         network.must("ovs-vsctl", "del-br", bridge)
 
 
 def test_a_host_that_lost_everything_is_as_before_although_its_agent_is_killed_again_and_again(estate: Estate) -> None:
-    before = everything_of(estate)
+    before = at_rest(estate)
     estate.kill_agent("network")
     everything_lost(estate)
     for wait_s in (0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7):
@@ -486,15 +509,12 @@ def test_a_host_that_lost_everything_is_as_before_although_its_agent_is_killed_a
         time.sleep(wait_s)  # not a wait for anything: the moment of the kill is what varies
         estate.kill_agent("network")
     estate.start_agent("network")
-    deadline = time.monotonic() + PATIENCE_S
-    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
-        pass
-    assert left == []
+    wait_for(before, estate)
     estate.wait_for_world()
 
 
 def test_what_was_deleted_by_the_api_leaves_nothing_behind(estate: Estate) -> None:
-    before, client = everything_of(estate), estate.client
+    before, client = at_rest(estate), estate.client
     tunnels_before = estate.host("compute1").must("ovs-ofctl", "--no-stats", "dump-flows", "br-tun")
     network = client.create_network("passing")
     subnet = client.create_subnet("passing", network, "192.168.9.0/24", "192.168.9.1")
@@ -507,10 +527,7 @@ def test_what_was_deleted_by_the_api_leaves_nothing_behind(estate: Estate) -> No
     client.remove_interface(router, client.ports(network_id=network.id, device_owner="network:router_interface")[0])
     client.delete("router", router.id)
     client.delete("network", network.id)
-    deadline = time.monotonic() + PATIENCE_S
-    while (left := differences(before, everything_of(estate))) and time.monotonic() < deadline:
-        pass
-    assert left == []
+    wait_for(before, estate)
     assert {*estate.host("network").must("ip", "netns").split()} >= {estate.router_namespace, estate.dhcp_namespace}
     assert router.id not in estate.host("network").must("ip", "netns")
     api.wait_until(
