@@ -324,6 +324,144 @@ def test_the_place_that_trace_names_is_the_place_that_was_broken(site: Site, nam
     api.wait_until(lambda: site.reaches("vm1", site.instances["vm2"].address, "icmp"), "vm2 again", PATIENCE_S)
 
 
+KEEP: Final = "; ".join(
+    f"ovs-ofctl --no-stats dump-flows {bridge} | grep actions= > /run/kept-{bridge}" for bridge in ("br-int", "br-tun")
+)
+RESTORE: Final = "; ".join(f"ovs-ofctl replace-flows {bridge} /run/kept-{bridge}" for bridge in ("br-int", "br-tun"))
+NOBODY: Final = "00000000-0000-4000-8000-00000000dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """A fault for verify: where, how, how it is taken back, and the kind of finding that it must give."""
+
+    host: str
+    damage: str
+    kind: str
+    repair: str = "true"
+
+
+def planted(site: Site) -> dict[str, Planted]:
+    vm1, vm2, other = (site.instances[name] for name in ("vm1", "vm2", "b1"))
+    compute1 = site.host("compute1")
+    qvo1, qvo_other = f"qvo{vm1.port_id[:11]}", f"qvo{other.port_id[:11]}"
+
+    def asks(*words: str) -> str:
+        return compute1.must("ovs-vsctl", "get", *words).strip().strip('"')
+
+    ofport, vlan = asks("Interface", qvo1, "ofport"), asks("Port", qvo1, "tag")
+    other_vlan = asks("Port", qvo_other, "tag")
+    to_network = asks("Interface", "vxlan-0a090001", "ofport")
+    key = hex(next(n.segmentation_id or 0 for n in control.wait_for_server(site.lab).networks(name="red")))
+    to_vm2 = f"reg6={int(vlan):#x},dl_dst={vm2.mac_address}"
+    tunnelled = f"strip_vlan,load:{key}->NXM_NX_TUN_ID[],output:{to_network}"
+    inside = f"ip -n {site.router} -o link show | sed -n 's/.*: \\(qr-[^:@]*\\)[:@].*/\\1/p' | head -1"
+    gateway = f"ip netns exec {site.router} iptables"
+    return {
+        "a frame put into another network": Planted(
+            host="compute1", kind="frame-crosses-networks",
+            damage=f"ovs-ofctl add-flow br-int 'table=60,priority=200,in_port={ofport},actions="
+            f"load:{int(ofport):#x}->NXM_NX_REG5[],load:{int(other_vlan):#x}->NXM_NX_REG6[],resubmit(,61)'",
+        ),
+        "a flow that nobody asked for": Planted(
+            host="compute1", kind="unasked-flow",
+            damage="ovs-ofctl add-flow br-int 'table=0,priority=77,in_port=99,actions=resubmit(,60)'",
+        ),
+        "a loop": Planted(
+            host="compute2", kind="loop", damage="ovs-ofctl add-flow br-tun 'table=10,priority=9,actions=resubmit(,22)'",
+        ),
+        "an entry that points at the wrong host": Planted(
+            host="compute1", kind="entry-points-elsewhere",
+            damage=f"ovs-ofctl add-flow br-tun 'table=20,priority=3,dl_vlan={vlan},dl_dst={vm2.mac_address},actions={tunnelled}'",
+        ),
+        "a host left out of a flood": Planted(
+            host="compute1", kind="flood-misses-host",
+            damage=f"ovs-ofctl mod-flows br-tun 'table=22,dl_vlan={vlan},actions={tunnelled}'",
+        ),
+        "a tunnel that nobody listens to": Planted(
+            host="compute1", kind="deaf-tunnel", damage=f"ovs-ofctl del-flows br-tun 'table=0,in_port={to_network}'",
+        ),
+        "a flow that can never match": Planted(
+            host="compute2", kind="shadowed-flow",
+            damage="ovs-ofctl add-flow br-int 'table=61,priority=300,dl_dst=00:00:00:00:00:00/01:00:00:00:00:00,actions=drop'",
+        ),
+        "an output to nowhere": Planted(
+            host="compute1", kind="output-to-nowhere",
+            damage=f"ovs-ofctl add-flow br-int 'table=61,priority=13,{to_vm2},actions=output:999'",
+        ),
+        "a table that was emptied": Planted(
+            host="compute1", kind="table-without-flows", damage="ovs-ofctl del-flows br-int table=61",
+        ),
+        "a tag of another network": Planted(
+            host="compute1", kind="port-on-wrong-vlan", damage=f"ovs-vsctl set Port {qvo1} tag={other_vlan}",
+            repair=f"ovs-vsctl set Port {qvo1} tag={vlan}",
+        ),
+        "a port that the API does not know": Planted(
+            host="compute1", kind="unknown-port",
+            damage=f"ovs-vsctl add-port br-int stray -- set Interface stray type=internal external_ids:iface-id={NOBODY}",
+            repair="ovs-vsctl del-port br-int stray",
+        ),
+        "a port that is not plugged": Planted(
+            host="compute1", kind="missing-port", damage=f"ovs-vsctl remove Interface {qvo1} external_ids iface-id",
+            repair=f"ovs-vsctl set Interface {qvo1} external_ids:iface-id={vm1.port_id}",
+        ),
+        "a namespace that the API does not know": Planted(
+            host="network", kind="unknown-namespace", damage=f"ip netns add qrouter-{NOBODY}",
+            repair=f"ip netns delete qrouter-{NOBODY}",
+        ),
+        "a router's interface that is down": Planted(
+            host="network", kind="interface-down", damage=f"ip -n {site.router} link set $({inside}) down",
+            repair=f"ip -n {site.router} link set $({inside}) up",
+        ),
+        "an underlay too small": Planted(
+            host="network", kind="mtu-too-small", damage="ip link set eth0 mtu 1300", repair="ip link set eth0 mtu 1500",
+        ),
+        "a floating IP without its rule": Planted(
+            host="network", kind="floating-ip-not-translated",
+            damage=f"{gateway}-save -t nat > /run/kept-nat; {gateway} -t nat -F warren-l3-PREROUTING",
+            repair=f"{gateway}-restore < /run/kept-nat",
+        ),
+        "a chain of a security group that was emptied": Planted(
+            host="compute1", kind="changed-setting",
+            damage=f"iptables-save -t filter > /run/kept-filter; iptables -F warren-i{vm1.port_id[:11]}",
+            repair="iptables-restore < /run/kept-filter",
+        ),
+    }  # fmt: skip
+
+
+PLANTED: Final = (
+    "a frame put into another network",
+    "a flow that nobody asked for",
+    "a loop",
+    "an entry that points at the wrong host",
+    "a host left out of a flood",
+    "a tunnel that nobody listens to",
+    "a flow that can never match",
+    "an output to nowhere",
+    "a table that was emptied",
+    "a tag of another network",
+    "a port that the API does not know",
+    "a port that is not plugged",
+    "a namespace that the API does not know",
+    "a router's interface that is down",
+    "an underlay too small",
+    "a floating IP without its rule",
+    "a chain of a security group that was emptied",
+)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_verify_finds_each_fault_that_is_planted_in_a_live_lab(site: Site, name: str) -> None:
+    fault = planted(site)[name]
+    with site.broken(fault.host, f"{KEEP}; {fault.damage}", f"{RESTORE}; {fault.repair}"):
+        findings = judged(site.estate()).findings
+    assert (fault.kind, fault.host) in {(found.kind, found.host) for found in findings}, findings
+
+
+def test_a_lab_that_was_broken_and_mended_is_healthy_again(site: Site) -> None:
+    assert settled(site).findings == ()
+
+
 def settled(site: Site) -> Report:
     """The report once the hosts have come to rest: right after a change something may be on its way."""
     reports: list[Report] = []
