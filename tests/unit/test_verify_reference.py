@@ -199,7 +199,7 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
         edit(f"network/sysctl_{ROUTER}", r"(net.ipv4.ip_forward = )1", r"\g<1>0"), "router-does-not-forward", "network",
     ),
     "a floating IP without its rule": (
-        edit(f"network/iptables-save_{ROUTER}", r"^.*-d 203\.0\.113\.165/32 -j DNAT.*\n", ""),
+        edit(f"network/iptables-save_{ROUTER}", r"^-A neutron-l3-agent-PREROUTING -d 203\.0\.113\.165/32 -j DNAT.*\n", ""),
         "floating-ip-not-translated", "network",
     ),
     "a translation nobody asked for": (

@@ -1,12 +1,13 @@
 """Live sources, the lab's hosts among them: how a command gets executed there, and what was captured there."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from warren.core.errors import Invalid
 from warren.inspect.parse.text import printable
-from warren.inspect.snapshot.model import Estate
+from warren.inspect.snapshot.model import Estate, Host
 from warren.inspect.snapshot.names import Names, read_names
 from warren.lab import host
 from warren.lab.control import access
@@ -20,6 +21,8 @@ from warren.sources.folder import hosts_of, unambiguous
 
 LAB: Final = "lab://"
 _SSH: Final = "ssh://"
+AT_ONCE: Final = 16
+"""Hosts that are captured at the same time."""
 DEFAULT_LAB: Final = "default"
 
 
@@ -55,25 +58,34 @@ def reach(source: str) -> Reach:
 
 
 def open_estate(named: Sequence[str], names: Names) -> Estate:
-    """As `sources.open.open_estate`, the lab's hosts included."""
-    found = (
-        sources.open_estate([name for name in named if not name.startswith(LAB)], names)
-        if not _all_lab(named)
-        else None
-    )
-    hosts = [*(found.hosts if found else ())]
-    in_labs = [one for source in named if source.startswith(LAB) for one in _each_host(source)]
-    for source in in_labs:
-        there = reach(source)
-        content = capture(there.prefix, source, there.environ)
-        hosts += hosts_of(read_archive(content, source), source)
-    if in_labs and not names.is_known:
-        names = lab_names(in_labs[0].removeprefix(LAB).rpartition("/")[0] or DEFAULT_LAB)
+    """All hosts of all sources as one estate, the lab's included; without a source, this host.
+
+    Hosts are taken several at a time, so that what is compared is from nearly one moment. In a lab its own server tells
+    the names, unless others are given.
+
+    Raises:
+        Refused: a source names nothing, or two sources have one host.
+    """
+    each = [one for source in (tuple(named) or (sources.LOCAL,)) for one in _each_host(source)]
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        hosts = [host for found in pool.map(_hosts, each) for host in found]
+    labs = [source.removeprefix(LAB).rpartition("/")[0] for source in each if source.startswith(LAB)]
+    if labs and not names.is_known:
+        names = lab_names(labs[0] or DEFAULT_LAB)
     return Estate(hosts=unambiguous(hosts, "what was given"), names=names)
 
 
+def _hosts(source: str) -> tuple[Host, ...]:
+    if not source.startswith(LAB):
+        return sources.read_source(source)
+    there = reach(source)
+    return hosts_of(read_archive(capture(there.prefix, source, there.environ), source), source)
+
+
 def _each_host(source: str) -> list[str]:
-    """`lab://LAB/` and `lab://` are all hosts of a lab, its outside world included."""
+    """`lab://LAB/` and `lab://` are all hosts of a lab, its outside world included; else the source itself."""
+    if not source.startswith(LAB):
+        return [source]
     name, _, host_name = source.removeprefix(LAB).rpartition("/")
     if host_name:
         return [source]
@@ -86,7 +98,3 @@ def lab_names(name: str) -> Names:
     made = access(open_lab(name)).credentials()
     who = Credentials(auth_url=made.auth_url, username=made.username, password=made.password, project_name=made.project)
     return read_names(ask(who))
-
-
-def _all_lab(named: Sequence[str]) -> bool:
-    return bool(named) and all(name.startswith(LAB) for name in named)

@@ -2,17 +2,15 @@
 
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from warren.core.errors import Invalid, NotFound
-from warren.inspect.snapshot.model import Bridge, Estate, Host, Printout
-from warren.inspect.snapshot.names import Names
+from warren.inspect.snapshot.model import Bridge, Host, Printout
 from warren.inspect.snapshot.text import printable
 from warren.sources.archive import is_archive, read_archive
 from warren.sources.capture import capture, over_ssh
-from warren.sources.folder import hosts_of, read_tree, unambiguous
+from warren.sources.folder import hosts_of, read_tree
 
 LOCAL: Final = "local"
 _SSH: Final = "ssh://"
@@ -20,18 +18,12 @@ _SSH_DESTINATION: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0
 STDIN_LIMIT_BYTES: Final = 1024 * 1024 * 1024
 
 
-def open_estate(sources: Iterable[str], names: Names) -> Estate:
-    """All hosts of all sources as one estate; without a source, this host.
+def read_source(source: str) -> tuple[Host, ...]:
+    """The hosts of one source.
 
     Raises:
-        Refused: a source names nothing, or two sources have one host.
+        Refused: it names nothing that can be read.
     """
-    hosts = [host for source in (tuple(sources) or (LOCAL,)) for host in read_source(source)]
-    return Estate(hosts=unambiguous(hosts, "what was given"), names=names)
-
-
-def read_source(source: str) -> tuple[Host, ...]:
-    """The hosts of one source."""
     if is_live(source):
         return hosts_of(read_archive(capture_of(source), source), source)
     if source == "-":

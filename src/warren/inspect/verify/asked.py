@@ -167,10 +167,14 @@ def _floating_ip(
 
 
 def _translations(rules: RuleSet) -> dict[str, str]:
-    """Destination -> new destination, from the DNAT rules for one address each."""
+    """Destination -> new destination, from the DNAT rules for one address each that PREROUTING leads to."""
+    chains = rules.tables.get("nat", {})
+    reached = ["PREROUTING"]
     found: dict[str, str] = {}
-    for chain in rules.tables.get("nat", {}).values():
-        for rule in chain.rules:
+    for name in reached:
+        for rule in chains[name].rules if name in chains else ():
+            if rule.target in chains and rule.target not in reached:
+                reached.append(rule.target)
             to = next((o.values[0] for o in rule.target_options if o.name == "--to-destination" and o.values), "")
             destination = next(
                 (o.values[0] for o in rule.matches if o.name == "-d" and o.values and not o.inverted), ""
