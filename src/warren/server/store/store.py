@@ -7,7 +7,8 @@ hold is replaced only then. The only module that executes SQL.
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +75,8 @@ class Store:
         self._listeners: list[Listener] = []
         self.snapshot = Snapshot()
         try:
-            with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+            self._writer = self.engine.connect().execution_options(begin="IMMEDIATE")
+            with self._writing() as connection:
                 upgrade(connection)
                 self.epoch = _epoch(connection)
                 self.snapshot = _everything(connection)
@@ -108,7 +110,7 @@ class Store:
 
     def _commit(self, rule: Rule) -> Commit:
         with self._lock:
-            with self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+            with self._writing() as connection:
                 self._catch_up(connection)
                 before = self.snapshot
                 change = before.effective(rule(before))
@@ -126,7 +128,7 @@ class Store:
 
     def write_heartbeats(self, heartbeats: Mapping[str, float]) -> None:
         put = upsert(HEARTBEATS)
-        with self._lock, self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+        with self._writing() as connection:
             connection.execute(
                 put.on_conflict_do_update(index_elements=["host"], set_={"at": put.excluded.at}),
                 [{"host": host, "at": at} for host, at in heartbeats.items()],
@@ -135,11 +137,18 @@ class Store:
     def prune(self) -> None:
         """Forget journal rows that no process needs any more."""
         oldest_kept = self.snapshot.revision - JOURNAL_REVISIONS
-        with self._lock, self.engine.connect().execution_options(begin="IMMEDIATE") as connection, connection.begin():
+        with self._writing() as connection:
             connection.execute(delete(JOURNAL).where(JOURNAL.c.revision <= oldest_kept))
 
     def close(self) -> None:
+        self._writer.close()
         self.engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """The one connection that writes, in a transaction that holds the database's write lock."""
+        with self._lock, self._writer.begin():
+            yield self._writer
 
     def _catch_up(self, connection: Connection) -> None:
         before = self.snapshot
