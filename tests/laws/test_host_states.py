@@ -19,11 +19,12 @@ from warren.server.attributes.router import ROUTER
 from warren.server.attributes.security_group import SECURITY_GROUP, SECURITY_GROUP_RULE
 from warren.server.attributes.subnet import SUBNET
 from warren.server.context import Context, Offer, PhysicalNetwork
-from warren.server.hostview import host_state, touched
+from warren.server.hostview import host_state, object_at
 from warren.server.placement import place_all
 from warren.server.policy import Caller
 from warren.server.rules import agents, floating_ips, networks, ports, reports, routers, security_groups, subnets
 from warren.server.snapshot import Change, Snapshot
+from warren.server.touch import touched
 from warren.sync.feed import HostFeed
 from warren.sync.messages import Delta, ObjectStatus, Report
 from warren.sync.messages import Snapshot as WholeState
@@ -42,6 +43,7 @@ class World:
         self.now = Snapshot()
         self.alive = frozenset(HOSTS)
         self.feeds = {host: HostFeed.begin("e", 0, host_state(self.now, host)) for host in HOSTS}
+        self.stale: dict[HostName, set[str]] = {host: set() for host in HOSTS}
         self.held = {host: (0, dict(feed.objects)) for host, feed in self.feeds.items()}
 
     @property
@@ -50,11 +52,14 @@ class World:
 
     def commit(self, change: Change) -> None:
         before, self.now = self.now, self.now.after(change, self.now.revision + 1)
-        for host in touched(before, self.now, change, HOSTS) & set(HOSTS):
-            self.feeds[host].advance(self.now.revision, host_state(self.now, host))
+        for host, keys in touched(before, self.now, change, HOSTS).items():
+            if host in self.stale:
+                self.stale[host] |= keys
 
     def listen(self, host: HostName) -> None:
         """The host's agent hears what is new, whenever it comes to it."""
+        keys, self.stale[host] = self.stale[host], set()
+        self.feeds[host].change(self.now.revision, {key: object_at(self.now, host, key) for key in keys})
         revision, objects = self.held[host]
         news = self.feeds[host].news("e", revision)
         if isinstance(news, WholeState):
@@ -124,7 +129,7 @@ def _report(world: World) -> Change:
         vtep_ip=f"10.9.0.{HOSTS.index(host) + world.random.choice([1, 1, 1, 101])}",
         tunnel_types=("vxlan", "gre"),
         bridge_mappings={"public": "br-ex"},
-        plug=world.random.choice(["hybrid", "ovs"]),
+        plug=world.random.choice(["hybrid", "hybrid", "ovs"]),
         objects=objects,
     )
     return reports.report(world.now, world.context, host, said).change
@@ -210,6 +215,7 @@ STEPS: dict[str, Callable[[World], Change]] = {
         ROUTER, model.Router, routers.update, external_gateway_info=lambda w: {"network_id": _external(w)}
     ),
     "router no gateway": _update(ROUTER, model.Router, routers.update, external_gateway_info={}),
+    "router name": _update(ROUTER, model.Router, routers.update, name=lambda w: str(w.random.random())),
     "router gone": _delete(model.Router, routers.delete),
     "interface": _interface(routers.add_interface),
     "no interface": _interface(routers.remove_interface),
@@ -262,6 +268,22 @@ def _live(world: World, names: list[str]) -> None:
             world.check()
         _check_promises(world)
     world.check()
+
+
+def test_a_new_member_of_a_group_is_told_to_hosts_whose_rules_name_the_group() -> None:
+    world = World(0)
+    for _ in range(12):
+        step(world, "report")
+    for name in ("network", "subnet", "group", "group"):
+        step(world, name)
+    named, naming = sorted(group.id for group in world.now.all(model.SecurityGroup) if group.name == "g")
+    (network,) = world.now.all(model.Network)
+    rule = {"security_group_id": naming, "direction": "ingress", "remote_group_id": named}
+    world.commit(_create(SECURITY_GROUP_RULE, security_groups.create_rule, **rule)(world))
+    for host, group in (("compute1", naming), ("compute2", named)):
+        body = {"network_id": network.id, "binding__host_id": host, "security_groups": [group]}
+        world.commit(_create(PORT, ports.create, **body)(world))
+        world.check()
 
 
 def _check_promises(world: World) -> None:

@@ -14,19 +14,19 @@ def peer(name: str, vtep_ip: str = "10.0.0.1") -> Peer:
     return Peer(host=HostName(name), vtep_ip=vtep_ip)
 
 
-def state(*peers: Peer) -> dict[str, Peer]:
+def state(*peers: Peer) -> dict[str, Peer | None]:
     return {one.key: one for one in peers}
 
 
 def test_a_host_that_knows_everything_is_told_nothing() -> None:
-    feed = HostFeed.begin("e", 5, state(peer("a")))
+    feed = HostFeed.begin("e", 5, {"peer/a": peer("a")})
     assert feed.news("e", 5) is None
-    assert feed.advance(9, state(peer("a"))) is False
+    feed.change(9, state(peer("a")))
     assert feed.news("e", 5) is None, "a revision that does not concern the host is no news"
 
 
 def test_a_host_of_another_database_or_from_before_the_feed_or_ahead_of_it_is_told_everything() -> None:
-    feed = HostFeed.begin("e", 5, state(peer("a")))
+    feed = HostFeed.begin("e", 5, {"peer/a": peer("a")})
     for epoch, revision in (("f", 5), ("e", 4), ("e", 6), ("", -1)):
         assert isinstance(feed.news(epoch, revision), Snapshot)
 
@@ -39,7 +39,7 @@ def test_resuming_anywhere_leads_to_the_same_state(changes: list[set[tuple[str, 
     feed = HostFeed.begin("e", 0, {})
     history = [dict(feed.objects)]
     for revision, peers in enumerate(changes, start=1):
-        feed.advance(revision, state(*(peer(name, ip) for name, ip in peers)))
+        feed.change(revision, {**dict.fromkeys(feed.objects), **state(*(peer(name, ip) for name, ip in peers))})
         history.append(dict(feed.objects))
     start = min(start, len(changes))
     news = feed.news("e", start)
@@ -52,7 +52,7 @@ def test_resuming_anywhere_leads_to_the_same_state(changes: list[set[tuple[str, 
 def test_a_feed_forgets_what_went_long_ago_and_then_tells_everything() -> None:
     feed = HostFeed.begin("e", 0, {})
     for revision in range(1, 2 * module.GONE_KEPT + 20, 2):
-        feed.advance(revision, state(peer(str(revision))))
+        feed.change(revision, {**dict.fromkeys(feed.objects), **state(peer(str(revision)))})
     assert len(feed.gone_at) <= module.GONE_KEPT
     assert isinstance(feed.news("e", 1), Snapshot)
     recent = feed.news("e", feed.revision - 2)

@@ -1,58 +1,73 @@
-"""The database as one host must see it, and which hosts a change concerns. Pure.
+"""The database as one host must see it: which keys its state has, and what stands under each. Pure.
 
-`host_state` is the definition. `touched` only says whose state may have changed, so that nobody else's is computed;
-the law that keeps it honest: for every host, deltas computed for touched hosts only add up to a fresh `host_state`.
+`object_at` is the definition, key by key; a host's whole state is that of all its keys. `touch` says which keys a
+change may have altered, so that nothing else is looked at again.
 """
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from warren.core import state
 from warren.core.ids import GroupId, HostName, MacAddress, NetworkId
 from warren.core.state import StateObject, TunnelMode
 from warren.server import model
-from warren.server.snapshot import Change, Snapshot
+from warren.server.snapshot import Snapshot
 
 
 def host_state(now: Snapshot, host: HostName) -> dict[str, StateObject]:
     """Every object that the host is told of, by key."""
-    ports = [port for port in now.find(model.Port, "port.host", host) if port.is_bound]
-    deployment = deployment_of(now)
-    networks = sorted({port.network_id for port in ports})
-    objects: list[StateObject] = [deployment]
-    objects += (_network(now, network_id) for network_id in networks)
-    objects += (_port(port) for port in ports)
-    objects += _neighbours(now, host, networks)
-    objects += _peers(now, host, networks, deployment.tunnel_mode)
-    objects += _groups(now, ports)
-    objects += (_router(now, router) for router in now.find(model.Router, "router.host", host))
-    objects += (_dhcp(now, port) for port in ports if port.device_owner == state.OWNER_DHCP)
-    return {obj.key: obj for obj in objects}
+    objects = {key: object_at(now, host, key) for key in host_keys(now, host)}
+    return {key: found for key, found in objects.items() if found is not None}
 
 
-def deployment_of(now: Snapshot) -> state.Deployment:
+def host_keys(now: Snapshot, host: HostName) -> set[str]:
+    """The keys of the host's state, and perhaps some under which nothing stands."""
+    keys = {state.DEPLOYMENT_KEY}
+    networks = set()
+    for port in now.find(model.Port, "port.host", host):
+        if port.is_bound:
+            keys.add(f"port/{port.id}")
+            networks.add(port.network_id)
+            for group_id in port.security_groups:
+                keys |= group_keys(now, group_id)
+    for network_id in networks:
+        keys |= {f"network/{network_id}", f"dhcp/{network_id}"}
+        keys.update(neighbour_key(port) for port in now.find(model.Port, "port.network", network_id))
+    keys.update(f"peer/{other.id}" for other in now.all(model.Host))
+    keys.update(f"router/{router_id}" for router_id in now.ids("router.host", host))
+    return keys
+
+
+def neighbour_key(port: model.Port) -> str:
+    return f"neighbour/{port.network_id}/{port.mac_address}"
+
+
+def group_keys(now: Snapshot, group_id: GroupId) -> set[str]:
+    """The group and those that its rules name."""
+    rules = now.find(model.SecurityGroupRule, "security_group_rule.group", group_id)
+    return {f"group/{group_id}", *(f"group/{rule.remote_group_id}" for rule in rules if rule.remote_group_id)}
+
+
+def object_at(now: Snapshot, host: HostName, key: str) -> StateObject | None:
+    """What the host is told under a key; None if nothing."""
+    kind, _, name = key.partition("/")
+    return _LOOKUPS[kind](now, host, name)
+
+
+def is_on(now: Snapshot, host: HostName, network_id: str) -> bool:
+    """Whether the host has a port on the network."""
+    return bool(now.ids("port.network_host", (network_id, host)))
+
+
+def _deployment(now: Snapshot, _host: HostName, _name: str) -> state.Deployment:
     settings = now.get(model.Settings, "deployment")
     return settings.deployment if settings else state.Deployment()
 
 
-def _subnets(now: Snapshot, network_id: str) -> list[model.Subnet]:
-    return now.find(model.Subnet, "subnet.network", network_id)
-
-
-def _network(now: Snapshot, network_id: NetworkId) -> state.Network:
-    network = now.of(model.Network, network_id)
-    subnets = tuple(
-        state.Subnet(
-            id=subnet.id,
-            cidr=subnet.cidr,
-            name=subnet.name,
-            gateway_ip=subnet.gateway_ip,
-            dns_nameservers=subnet.dns_nameservers,
-            host_routes=subnet.host_routes,
-            enable_dhcp=subnet.enable_dhcp,
-        )
-        for subnet in _subnets(now, network_id)
-    )
+def _network(now: Snapshot, host: HostName, name: str) -> state.Network | None:
+    network = now.get(model.Network, name)
+    if network is None or not is_on(now, host, name):
+        return None
     return state.Network(
         id=network.id,
         network_type=network.network_type,
@@ -63,11 +78,29 @@ def _network(now: Snapshot, network_id: NetworkId) -> state.Network:
         segmentation_id=network.segmentation_id,
         admin_state_up=network.admin_state_up,
         is_external=network.is_external,
-        subnets=subnets,
+        subnets=tuple(_subnet(subnet) for subnet in now.find(model.Subnet, "subnet.network", name)),
     )
 
 
-def _port(port: model.Port) -> state.Port:
+def _subnet(subnet: model.Subnet) -> state.Subnet:
+    return state.Subnet(
+        id=subnet.id,
+        cidr=subnet.cidr,
+        name=subnet.name,
+        gateway_ip=subnet.gateway_ip,
+        dns_nameservers=subnet.dns_nameservers,
+        host_routes=subnet.host_routes,
+        enable_dhcp=subnet.enable_dhcp,
+    )
+
+
+def _port(now: Snapshot, host: HostName, name: str) -> state.Port | None:
+    port = now.get(model.Port, name)
+    return told_port(port) if port and port.is_bound and port.host == host else None
+
+
+def told_port(port: model.Port) -> state.Port:
+    """What a port's own host is told of it."""
     return state.Port(
         id=port.id,
         network_id=port.network_id,
@@ -88,45 +121,54 @@ def _port(port: model.Port) -> state.Port:
     )
 
 
-def _neighbours(now: Snapshot, host: HostName, networks: Iterable[NetworkId]) -> Iterator[state.Neighbour]:
-    for network_id in networks:
-        for port in now.find(model.Port, "port.network", network_id):
-            if port.is_bound and port.host != host:
-                yield state.Neighbour(
-                    network_id=network_id,
-                    mac_address=port.mac_address,
-                    host=port.host,
-                    port_id=port.id,
-                    name=port.name,
-                    device_owner=port.device_owner,
-                    ip_addresses=tuple(fixed.ip_address for fixed in port.fixed_ips),
-                )
+def _neighbour(now: Snapshot, host: HostName, name: str) -> state.Neighbour | None:
+    network_id, _, mac = name.partition("/")
+    port = now.find_one(model.Port, "port.mac", (network_id, mac))
+    if port is None or not port.is_bound or port.host == host or not is_on(now, host, network_id):
+        return None
+    return state.Neighbour(
+        network_id=port.network_id,
+        mac_address=port.mac_address,
+        host=port.host,
+        port_id=port.id,
+        name=port.name,
+        device_owner=port.device_owner,
+        ip_addresses=tuple(fixed.ip_address for fixed in port.fixed_ips),
+    )
 
 
-def _peers(now: Snapshot, host: HostName, networks: list[NetworkId], mode: TunnelMode) -> Iterator[state.Peer]:
-    for other in now.all(model.Host):
-        if other.id == host or not other.vtep_ip:
-            continue
-        shared: tuple[NetworkId, ...] = ()
-        if mode is TunnelMode.L2POP:
-            shared = tuple(network for network in networks if now.ids("port.network_host", (network, other.id)))
-            if not shared:
-                continue
-        yield state.Peer(host=other.id, vtep_ip=other.vtep_ip, tunnel_types=other.tunnel_types, network_ids=shared)
+def _peer(now: Snapshot, host: HostName, name: str) -> state.Peer | None:
+    other = now.get(model.Host, name)
+    if other is None or other.id == host or not other.vtep_ip:
+        return None
+    shared: tuple[NetworkId, ...] = ()
+    if _deployment(now, host, "").tunnel_mode is TunnelMode.L2POP:
+        shared = tuple(sorted(network for network in networks_of(now, host) if is_on(now, other.id, network)))
+        if not shared:
+            return None
+    return state.Peer(host=other.id, vtep_ip=other.vtep_ip, tunnel_types=other.tunnel_types, network_ids=shared)
 
 
-def _groups(now: Snapshot, ports: Iterable[model.Port]) -> Iterator[state.Group]:
-    own = {group_id for port in ports for group_id in port.security_groups}
-    rules = {group_id: _rules(now, group_id) for group_id in own}
-    remote = {rule.remote_group_id for found in rules.values() for rule in found if rule.remote_group_id}
-    for group_id in sorted(own | remote):
-        group = now.of(model.SecurityGroup, group_id)
-        yield state.Group(
-            id=group.id,
-            name=group.name,
-            rules=rules.get(group_id, ()),
-            members=_members(now, group_id) if group_id in remote else (),
-        )
+def networks_of(now: Snapshot, host: HostName) -> set[NetworkId]:
+    """The networks that have a port on the host."""
+    return {port.network_id for port in now.find(model.Port, "port.host", host) if port.is_bound}
+
+
+def _group(now: Snapshot, host: HostName, name: str) -> state.Group | None:
+    group = now.get(model.SecurityGroup, name)
+    if group is None:
+        return None
+    is_own = bool(now.ids("port.group_host", (group.id, host)))
+    naming = now.find(model.SecurityGroupRule, "security_group_rule.remote", group.id)
+    is_remote = any(now.ids("port.group_host", (rule.security_group_id, host)) for rule in naming)
+    if not is_own and not is_remote:
+        return None
+    return state.Group(
+        id=group.id,
+        name=group.name,
+        rules=_rules(now, group.id) if is_own else (),
+        members=_members(now, group.id) if is_remote else (),
+    )
 
 
 def _rules(now: Snapshot, group_id: GroupId) -> tuple[state.GroupRule, ...]:
@@ -153,7 +195,10 @@ def _members(now: Snapshot, group_id: GroupId) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _router(now: Snapshot, router: model.Router) -> state.Router:
+def _router(now: Snapshot, host: HostName, name: str) -> state.Router | None:
+    router = now.get(model.Router, name)
+    if router is None or router.host != host:
+        return None
     ports = now.find(model.Port, "port.device", router.id)
     floating_ips = tuple(
         state.FloatingIp(
@@ -177,8 +222,11 @@ def _router(now: Snapshot, router: model.Router) -> state.Router:
     )
 
 
-def _dhcp(now: Snapshot, server: model.Port) -> state.Dhcp:
-    subnets = {subnet.id for subnet in _subnets(now, server.network_id) if subnet.enable_dhcp}
+def _dhcp(now: Snapshot, host: HostName, name: str) -> state.Dhcp | None:
+    server = now.find_one(model.Port, "port.dhcp", name)
+    if server is None or server.host != host or not server.is_bound:
+        return None
+    subnets = {subnet.id for subnet in now.find(model.Subnet, "subnet.network", name) if subnet.enable_dhcp}
     hosts = tuple(
         state.DhcpHost(
             port_id=port.id,
@@ -195,55 +243,17 @@ def _dhcp(now: Snapshot, server: model.Port) -> state.Dhcp:
     return state.Dhcp(network_id=server.network_id, port_id=server.id, hosts=hosts)
 
 
-def touched(before: Snapshot, after: Snapshot, change: Change, hosts: Collection[HostName]) -> frozenset[HostName]:
-    """Those of `hosts` whose state may differ between the two snapshots that the change lies between."""
-    found: set[HostName] = set()
-    for key in change.values:
-        if _seen(before.at(key)) == _seen(after.at(key)):
-            continue
-        for now in (before, after):
-            if resource := now.at(key):
-                found.update(_concerned(now, resource, hosts))
-    return frozenset(found)
+class _Lookup(Protocol):
+    def __call__(self, now: Snapshot, host: HostName, name: str, /) -> StateObject | None: ...
 
 
-def _seen(resource: model.Resource | None) -> object:
-    """What hosts see of a resource, as far as it is cheap to say: statuses change often and concern nobody."""
-    if isinstance(resource, model.Port):
-        return _port(resource), resource.host, resource.is_bound
-    if isinstance(resource, model.Router):
-        return replace(resource, status="", reason="", reported="", wanted_at=0, updated_at="", revision_number=0)
-    if isinstance(resource, model.FloatingIp):
-        return resource.router_id, resource.floating_ip_address, resource.fixed_ip_address
-    return resource
-
-
-def _concerned(now: Snapshot, resource: model.Resource, hosts: Collection[HostName]) -> Iterable[HostName]:
-    found: Iterable[HostName] = ()
-    match resource:
-        case model.Network(id=network_id) | model.Subnet(network_id=network_id):
-            found = _on_network(now, network_id, hosts)
-        case model.Port():
-            found = {resource.host, *_on_network(now, resource.network_id, hosts)}
-            found = found.union(*(_with_group(now, group_id, hosts) for group_id in resource.security_groups))
-        case model.SecurityGroup(id=group_id) | model.SecurityGroupRule(security_group_id=group_id):
-            found = _with_group(now, group_id, hosts)
-        case model.Router(host=host):
-            found = [host]
-        case model.FloatingIp(router_id=router_id):
-            router = now.get(model.Router, router_id)
-            found = [router.host] if router else []
-        case model.Host() | model.Settings():
-            found = hosts
-    return found
-
-
-def _on_network(now: Snapshot, network_id: str, hosts: Collection[HostName]) -> list[HostName]:
-    return [host for host in hosts if now.ids("port.network_host", (network_id, host))]
-
-
-def _with_group(now: Snapshot, group_id: GroupId, hosts: Collection[HostName]) -> list[HostName]:
-    """Those with a port in the group, or in one whose rules name it."""
-    naming = now.find(model.SecurityGroupRule, "security_group_rule.remote", group_id)
-    groups = {group_id, *(rule.security_group_id for rule in naming)}
-    return [host for host in hosts if any(now.ids("port.group_host", (group, host)) for group in groups)]
+_LOOKUPS: Final[Mapping[str, _Lookup]] = {
+    "deployment": _deployment,
+    "network": _network,
+    "port": _port,
+    "neighbour": _neighbour,
+    "peer": _peer,
+    "group": _group,
+    "router": _router,
+    "dhcp": _dhcp,
+}

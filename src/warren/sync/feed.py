@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from warren.core.state import StateObject
-from warren.sync.messages import Delta, Snapshot, encode_objects
+from warren.sync.messages import Delta, Snapshot, encode, encode_objects
 
 GONE_KEPT: Final = 4096
 """How many removed keys a feed remembers before it forgets the older half, and what came before them."""
@@ -34,26 +34,28 @@ class HostFeed:
     def begin(cls, epoch: str, revision: int, objects: Mapping[str, StateObject]) -> "HostFeed":
         return cls(epoch, revision, revision, encode_objects(objects))
 
-    def advance(self, revision: int, objects: Mapping[str, StateObject]) -> bool:
-        """Take the host's state as of a revision. True if the host has something to be told."""
-        new = encode_objects(objects)
-        changed = [key for key, raw in new.items() if bytes(self.objects.get(key, b"")) != bytes(raw)]
-        gone = self.objects.keys() - new.keys()
-        self.changed_at.update(dict.fromkeys(changed, revision))
-        self.gone_at.update(dict.fromkeys(gone, revision))
-        for key in gone:
-            self.changed_at.pop(key, None)
-        for key in changed:
-            self.gone_at.pop(key, None)
-        self.objects = new
+    def change(self, revision: int, objects: Mapping[str, StateObject | None]) -> None:
+        """Take what stands under some keys as of a revision; None where nothing does. The others stand as before."""
+        for key, obj in objects.items():
+            held = self.objects.get(key)
+            if obj is None:
+                if held is not None:
+                    del self.objects[key]
+                    self.changed_at.pop(key, None)
+                    self.gone_at[key] = revision
+                continue
+            raw = msgspec.Raw(encode(obj))
+            if held is None or bytes(held) != bytes(raw):
+                self.objects[key] = raw
+                self.changed_at[key] = revision
+                self.gone_at.pop(key, None)
         self.revision = revision
         self._forget()
-        return bool(changed or gone)
 
     def news(self, epoch: str, revision: int) -> Snapshot | Delta | None:
         """What a host that knows the state as of (epoch, revision) is to be told; None if nothing."""
         if epoch != self.epoch or not self.since <= revision <= self.revision:
-            return Snapshot(epoch=self.epoch, revision=self.revision, objects=self.objects)
+            return Snapshot(epoch=self.epoch, revision=self.revision, objects=dict(self.objects))
         changed = {key: self.objects[key] for key, at in self.changed_at.items() if at > revision}
         gone = tuple(sorted(key for key, at in self.gone_at.items() if at > revision))
         if not changed and not gone:

@@ -1,7 +1,7 @@
 """The agents' state streams: the one place of asynchronous code, since one process holds a thousand of them.
 
-A commit (in any thread) marks the hosts that it touches; the streams of those hosts wake, compute their host's state
-once for all commits until then, and send what is new.
+A commit (in any thread) is handed to the event loop, in order. There it marks, for each host, the keys that it touches,
+and wakes the host's streams; they look those keys up once for all commits until then, and send what is new.
 """
 
 import asyncio
@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from warren.core.ids import HostName
-from warren.server.hostview import host_state, touched
+from warren.server.hostview import host_state, object_at
 from warren.server.store.store import Commit, Store
+from warren.server.touch import touched
 from warren.sync.feed import HostFeed
 from warren.sync.messages import Keepalive, encode
 
@@ -21,19 +22,25 @@ class _Host:
 
     feed: HostFeed
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    is_stale: bool = False
+    stale: set[str] = field(default_factory=set)
+    """Keys that may stand otherwise than in the feed."""
 
 
 class StateStreams:
-    """Every host's feed, and the streams that wait for news. Lives in the event loop's thread."""
+    """Every host's feed, and the streams that wait for news. Lives in the event loop's thread.
+
+    `_now` is the snapshot up to which commits have marked what they touch. It may lag behind the store's: what a feed
+    holds and the revision that it says are of one snapshot, or a change could fall between two messages.
+    """
 
     def __init__(self, store: Store, keepalive_s: float) -> None:
-        self._store = store
+        self._epoch = store.epoch
         self._keepalive_s = keepalive_s
         self._loop = asyncio.get_running_loop()
         self._hosts: dict[HostName, _Host] = {}
         self._is_stopping = False
         store.on_commit(self._committed)
+        self._now = store.snapshot
 
     def stop(self) -> None:
         """End every stream; agents connect again when a server is there."""
@@ -42,54 +49,42 @@ class StateStreams:
             host.wake.set()
 
     def _committed(self, commit: Commit) -> None:
-        hosts = touched(commit.before, commit.after, commit.change, tuple(self._hosts))
-        if hosts and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, hosts)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._mark, commit)
 
-    def _wake(self, hosts: frozenset[HostName]) -> None:
-        for name in hosts:
+    def _mark(self, commit: Commit) -> None:
+        if commit.after.revision <= self._now.revision:
+            return
+        self._now = commit.after
+        for name, keys in touched(commit.before, commit.after, commit.change, self._hosts.keys()).items():
             if host := self._hosts.get(name):
-                host.is_stale = True
+                host.stale |= keys
                 host.wake.set()
 
     async def lines(self, name: HostName, epoch: str, revision: int) -> AsyncIterator[bytes]:
-        """The stream's lines for a host that knows the state as of (epoch, revision).
-
-        The first comes at once, so that an agent with nothing new to hear knows that it is heard.
-        """
-        host, is_greeted = self._fresh(name), False
+        """The stream's lines for a host that knows the state as of (epoch, revision)."""
+        if name not in self._hosts:
+            feed = HostFeed.begin(self._epoch, self._now.revision, host_state(self._now, name))
+            self._hosts[name] = _Host(feed)
+        host = self._hosts[name]
         while not self._is_stopping:
+            self._look_up(name, host)
             news = host.feed.news(epoch, revision)
             if news is not None:
                 epoch, revision = news.epoch, news.revision
                 yield encode(news) + b"\n"
-            elif not is_greeted or not await self._woken(host):
+            elif not await self._woken(host):
                 yield encode(Keepalive(epoch=epoch, revision=revision)) + b"\n"
-            is_greeted = True
-            self._refresh(name, host)
+
+    def _look_up(self, name: HostName, host: _Host) -> None:
+        if host.stale:
+            keys, host.stale = host.stale, set()
+            host.feed.change(self._now.revision, {key: object_at(self._now, name, key) for key in keys})
 
     async def _woken(self, host: _Host) -> bool:
         host.wake.clear()
-        if host.is_stale:
-            return True
         try:
             await asyncio.wait_for(host.wake.wait(), self._keepalive_s)
         except asyncio.TimeoutError:
             return False
         return True
-
-    def _fresh(self, name: HostName) -> _Host:
-        host = self._hosts.get(name)
-        if host is None:
-            # Listed first, looked up then: what is committed after the look finds the host listed, and marks it.
-            host = self._hosts[name] = _Host(HostFeed.begin(self._store.epoch, 0, {}))
-            now = self._store.snapshot
-            host.feed = HostFeed.begin(self._store.epoch, now.revision, host_state(now, name))
-        self._refresh(name, host)
-        return host
-
-    def _refresh(self, name: HostName, host: _Host) -> None:
-        if host.is_stale:
-            host.is_stale = False
-            now = self._store.snapshot
-            host.feed.advance(now.revision, host_state(now, name))
