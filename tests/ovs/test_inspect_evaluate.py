@@ -181,7 +181,8 @@ def test_random_tables_are_followed_or_said_not_to_be_modelled(ovs: PrivateOvs, 
     install(ovs, tmp_path, "br0", "\n".join(random_pipeline(seed)), "OpenFlow10")
     match = play(ovs, models_of(host_of(ovs, "OpenFlow10")), 400, seed)
     assert match.disagreements == []
-    assert sum(match.not_modelled.values()) < 100
+    assert all(reason.startswith(("whether mod_vlan_vid", "more than 32 passes")) for reason in match.not_modelled)
+    assert sum(match.not_modelled.values()) < 300
     assert len({table for _, table, _ in match.visited}) > 5
 
 

@@ -89,11 +89,14 @@ def tables_of(flows: Iterable[Flow], decoder: Decoder) -> dict[TableId, Table]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """What the connection tracker says of a packet: state bits, mark, label, and cells that its NAT rewrites."""
+    """What the connection tracker says of a packet: state bits, mark, label, and cells that its NAT rewrites.
+
+    A mark or label of `None` is what the packet had before, as `ofproto/trace` takes it.
+    """
 
     state: int = 0x21
-    mark: int = 0
-    label: int = 0
+    mark: int | None = None
+    label: int | None = None
     rewritten: Mapping[int, int] = field(default_factory=dict)
     """Place in the packet -> new value."""
 

@@ -12,7 +12,7 @@ from typing import Final
 from warren.inspect.evaluate.changes import CHANGES, read
 from warren.inspect.evaluate.classifier import Rule
 from warren.inspect.evaluate.learning import learned_flow
-from warren.inspect.evaluate.model import Assumed, BridgeModel, Tracker
+from warren.inspect.evaluate.model import Assumed, BridgeModel, Tracker, Tracking
 from warren.inspect.evaluate.normal import forward
 from warren.inspect.evaluate.outcome import Learned, Outcome, SeenAddress, Sent, Step
 from warren.inspect.evaluate.packet import BRIDGE_CELLS, CT_CELLS, ETH_TYPE, IN_PORT, IP_TTL, Values
@@ -331,14 +331,8 @@ class _Run:
         if values[ETH_TYPE] not in (0x0800, 0x86DD):
             return self.untracked(scope, action)
         zone = action.zone if isinstance(action.zone, int) else read(values, action.zone)
-        tracked = list(values)
         tracking = self.tracker.track(scope.bridge.name, values, zone, action.nat) if action.table is not None else None
-        if tracking is not None:
-            tracked[f.CT_STATE.order] = tracking.state
-            tracked[f.CT_ZONE.order] = zone
-            tracked[f.CT_MARK.order], tracked[f.CT_LABEL.order] = tracking.mark, tracking.label
-            for place, value in tracking.rewritten.items():
-                tracked[place] = value
+        tracked = _tracked(values, zone, tracking) if tracking is not None else list(values)
         if action.commit:
             noted = replace(scope, values=list(values))
             for each in action.exec:
@@ -347,11 +341,10 @@ class _Run:
             self.tracker.commit(scope.bridge.name, noted.values, zone, action.nat)
         for place in CT_CELLS:
             values[place] = 0
-        if action.table is not None:
-            if tracking is None:
-                self.unknown.append(f"what the connection tracker says in zone {zone}")
-            else:
-                self.passes.append(_Pass(scope.bridge, tracked, action.table))
+        if action.table is not None and tracking is None:
+            self.unknown.append(f"what the connection tracker says in zone {zone}")
+        elif action.table is not None:
+            self.passes.append(_Pass(scope.bridge, tracked, action.table))
         return True
 
     def untracked(self, scope: Scope, action: a.Ct) -> bool:
@@ -381,6 +374,18 @@ class _Run:
 
     def mpls(self, scope: Scope, action: a.PushMpls | a.PopMpls) -> bool:
         raise Unknown(f"the action {action}")
+
+
+def _tracked(values: Values, zone: int, tracking: Tracking) -> Values:
+    """The packet as the connection tracker gives it back."""
+    tracked = list(values)
+    tracked[f.CT_STATE.order], tracked[f.CT_ZONE.order] = tracking.state, zone
+    for cell, value in ((f.CT_MARK, tracking.mark), (f.CT_LABEL, tracking.label)):
+        if value is not None:
+            tracked[cell.order] = value
+    for place, value in tracking.rewritten.items():
+        tracked[place] = value
+    return tracked
 
 
 _HANDLERS: Final[Mapping[type, Callable[..., bool]]] = {
