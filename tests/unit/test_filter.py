@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Netfilter, Passage
+from warren.inspect.filter.match import Known
 from warren.inspect.filter.packet import IpPacket, Tracked
 from warren.inspect.filter.read import read_rules, read_sets
 from warren.inspect.snapshot.text import Page
@@ -20,7 +21,8 @@ PING = IpPacket(source="192.0.2.1", destination="198.51.100.1")
 
 def rules(text: str, sets: str = "") -> Netfilter:
     page = Page(file="rules", text=text)
-    found = Netfilter(rules=read_rules(page), sets=read_sets(Page(file="sets", text=sets)))
+    known = Known(sets=read_sets(Page(file="sets", text=sets)), addresses=frozenset({"198.51.100.1"}))
+    found = Netfilter(rules=read_rules(page), known=known)
     assert page.problems == []
     return found
 
@@ -71,6 +73,18 @@ TCP = IpPacket(
         ("-m set --match-set members dst", False),
         ("-m set ! --match-set members dst", True),
         ('-m comment --comment "a b" -s 192.0.2.1', True),
+        ("-m addrtype --dst-type LOCAL", True),
+        ("-m addrtype --src-type LOCAL", False),
+        ("-m addrtype ! --dst-type UNICAST,MULTICAST", True),
+        ("-m iprange --src-range 192.0.2.2-192.0.2.9", False),
+        ("-m conntrack --ctstate NEW --ctdir ORIGINAL", True),
+        ("-m conntrack --ctdir REPLY", False),
+        ("-p tcp -m tcp --syn", True),
+        ("-p udp -m udp --sport 1", False),
+        ("-m multiport --ports 40000", True),
+        ("-p icmp -m icmp --icmp-type echo-request", False),
+        ("-m physdev --physdev-is-in", True),
+        ("-m physdev ! --physdev-is-out", False),
         ("-m iprange --src-range 192.0.2.0-192.0.2.9", True),
     ],
 )
@@ -102,6 +116,96 @@ def test_what_is_not_modelled_is_said_with_its_rule(rule: str) -> None:
 
 def test_an_unknown_match_beside_one_that_fails_does_not_matter() -> None:
     assert filtered("-A FORWARD -s 203.0.113.0/24 -m bpf --bytecode x -j DROP").outcome is Outcome.ACCEPT
+
+
+def marked(rules_: str) -> Passage:
+    table = f"*mangle\n:PREROUTING ACCEPT [0:0]\n{rules_}\nCOMMIT\n"
+    return rules(table).hook("PREROUTING", replace(PING, mark=0x0F))
+
+
+@pytest.mark.parametrize(
+    ("option", "mark"),
+    [
+        ("--set-mark 0x30/0xf0", 0x3F),
+        ("--set-xmark 0x30/0xff", 0x30),
+        ("--and-mark 0x3", 0x3),
+        ("--or-mark 0x30", 0x3F),
+        ("--xor-mark 0x1", 0xE),
+    ],
+)
+def test_marks_are_set_as_iptables_does(option: str, mark: int) -> None:
+    assert marked(f"-A PREROUTING -j MARK {option}").packet.mark == mark
+
+
+def test_a_connections_mark_is_saved_and_restored() -> None:
+    saved = marked("-A PREROUTING -j CONNMARK --save-mark --nfmask 0xff --ctmask 0xff")
+    assert saved.packet.tracked.mark == 0x0F
+    lines = "-A PREROUTING -j CONNMARK --set-xmark 0x70/0xff\n-A PREROUTING -j CONNMARK --restore-mark"
+    assert marked(lines).packet.mark == 0x70
+
+
+def test_what_is_not_tracked_is_not_translated() -> None:
+    filter_ = rules(
+        "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CT --notrack\nCOMMIT\n"
+        "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j DNAT --to-destination 10.0.0.1\nCOMMIT\n"
+    )
+    passage = filter_.hook("PREROUTING", PING)
+    assert (passage.packet.destination, passage.packet.tracked.state) == (PING.destination, "UNTRACKED")
+
+
+@pytest.mark.parametrize(
+    ("target", "destination", "port"),
+    [
+        ("DNAT --to-destination 10.0.0.1:8080", "10.0.0.1", 8080),
+        ("DNAT --to-destination 10.0.0.1", "10.0.0.1", 22),
+        ("REDIRECT --to-ports 9697", "192.0.2.254", 9697),
+    ],
+)
+def test_destinations_are_translated(target: str, destination: str, port: int) -> None:
+    filter_ = rules(f"*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -j {target}\nCOMMIT\n")
+    packet = filter_.hook("PREROUTING", replace(TCP, tracked=Tracked()), own_address="192.0.2.254").packet
+    assert (packet.destination, packet.destination_port) == (destination, port)
+
+
+def test_masquerade_takes_the_address_of_the_way_out() -> None:
+    filter_ = rules("*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -o eth0 -j MASQUERADE\nCOMMIT\n")
+    passage = filter_.hook("PREROUTING", PING)
+    packet = replace(passage.packet, out_interface="eth0")
+    assert filter_.hook("POSTROUTING", packet, own_address="192.0.2.254").packet.source == "192.0.2.254"
+
+
+@pytest.mark.parametrize(
+    "target", ["DNAT --to-destination 10.0.0.1-10.0.0.9", "DNAT --to-destination 10.0.0.1:1-9", "CT --timeout x"]
+)
+def test_a_translation_with_a_choice_is_not_modelled(target: str) -> None:
+    table = "raw" if target.startswith("CT") else "nat"
+    filter_ = rules(f"*{table}\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j {target}\nCOMMIT\n")
+    assert filter_.hook("PREROUTING", PING).outcome is Outcome.NOT_MODELLED
+
+
+SETS = """create ports hash:ip,port family inet
+add ports 198.51.100.1,tcp:22
+create numbers bitmap:port range 0-1000
+add numbers 22
+create cards hash:mac
+add cards fa:16:3e:00:00:01
+create lists list:set
+"""
+
+
+@pytest.mark.parametrize(
+    ("match", "outcome"),
+    [
+        ("ports dst,dst", Outcome.DROP),
+        ("ports src,dst", Outcome.ACCEPT),
+        ("numbers dst", Outcome.DROP),
+        ("cards src", Outcome.DROP),
+        ("lists src", Outcome.NOT_MODELLED),
+        ("ports dst", Outcome.NOT_MODELLED),
+    ],
+)
+def test_each_kind_of_set_is_told_or_said_not_to_be(match: str, outcome: Outcome) -> None:
+    assert filtered(f"-A FORWARD -m set --match-set {match} -j DROP", TCP, SETS).outcome is outcome
 
 
 def test_a_chain_that_returns_goes_on_behind_its_jump_and_a_goto_does_not() -> None:

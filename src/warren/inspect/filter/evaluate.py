@@ -9,7 +9,7 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Final
 
-from warren.inspect.filter.match import Sets, matches
+from warren.inspect.filter.match import Known, matches
 from warren.inspect.filter.model import Chain, Option, Rule
 from warren.inspect.filter.packet import IpPacket
 
@@ -67,7 +67,7 @@ class _Walker:
 
     table: str
     chains: Mapping[str, Chain]
-    sets: Sets
+    known: Known
     packet: IpPacket
     own_address: str
     hits: list[RuleHit]
@@ -77,7 +77,7 @@ class _Walker:
     def chain(self, chain: Chain, depth: int) -> Outcome | None:
         """The outcome of a chain; `None` where it ran to its end and its caller goes on."""
         for rule in chain.rules:
-            answer, unknown = matches(rule, self.packet, self.sets)
+            answer, unknown = matches(rule, self.packet, self.known)
             if answer is None:
                 return self._unknown(chain, rule, f"{unknown} is not modelled")
             if answer:
@@ -186,7 +186,7 @@ class _Walker:
 
 
 def walk(
-    table: str, chains: Mapping[str, Chain], chain: str, packet: IpPacket, sets: Sets, *, own_address: str = ""
+    table: str, chains: Mapping[str, Chain], chain: str, packet: IpPacket, known: Known, *, own_address: str = ""
 ) -> Walk:
     """A packet through a built-in chain of a table.
 
@@ -194,7 +194,7 @@ def walk(
     """
     if chain not in chains:
         return Walk(outcome=Outcome.ACCEPT, packet=packet)
-    walker = _Walker(table=table, chains=chains, sets=sets, packet=packet, own_address=own_address, hits=[])
+    walker = _Walker(table=table, chains=chains, known=known, packet=packet, own_address=own_address, hits=[])
     outcome = walker.chain(chains[chain], 0)
     policy = chains[chain].policy
     if outcome is None and policy == "DROP":

@@ -10,7 +10,7 @@ from typing import Final
 
 from warren.inspect.filter.conntrack import Connection, Tracker, apply_nat
 from warren.inspect.filter.evaluate import Outcome, RuleHit, walk
-from warren.inspect.filter.match import Sets
+from warren.inspect.filter.match import Known
 from warren.inspect.filter.model import Chain, RuleSet
 from warren.inspect.filter.packet import IpPacket
 
@@ -42,7 +42,7 @@ class Netfilter:
     """The packet filter of one namespace and the connections that a trace opened through it."""
 
     rules: RuleSet
-    sets: Sets = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
     tracker: Tracker = field(default_factory=Tracker)
     _under_way: Connection | None = None
 
@@ -73,7 +73,7 @@ class Netfilter:
 
     def _table(self, table: str, hook: str, packet: IpPacket, own_address: str) -> Passage:
         chains: Mapping[str, Chain] = self.rules.tables.get(table, {})
-        walked = walk(table, chains, hook, packet, self.sets, own_address=own_address)
+        walked = walk(table, chains, hook, packet, self.known, own_address=own_address)
         return Passage(
             hook=hook, outcome=walked.outcome, packet=walked.packet, hits=walked.hits, because=walked.because
         )
@@ -87,7 +87,7 @@ class Netfilter:
         if not connection.is_confirmed and is_source not in connection.nat_done:
             connection.nat_done.add(is_source)
             chains: Mapping[str, Chain] = self.rules.tables.get("nat", {})
-            walked = walk("nat", chains, hook, packet, self.sets, own_address=own_address)
+            walked = walk("nat", chains, hook, packet, self.known, own_address=own_address)
             hits = walked.hits
             if walked.outcome is not Outcome.ACCEPT:
                 return Passage(hook=hook, outcome=walked.outcome, packet=packet, hits=hits, because=walked.because)

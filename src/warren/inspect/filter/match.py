@@ -4,6 +4,7 @@ Every function answers True, False, or `None`: it cannot tell, which is never th
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final, TypeAlias
 
@@ -11,6 +12,16 @@ from warren.inspect.filter.model import AddressSet, Option, Rule
 from warren.inspect.filter.packet import ICMP, ICMPV6, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket
 
 Sets: TypeAlias = Mapping[str, AddressSet]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What rules ask for besides the packet: the ipsets, and the namespace's own addresses (`None`: not captured)."""
+
+    sets: Sets = field(default_factory=dict)
+    addresses: frozenset[str] | None = None
+
+
 _Test: TypeAlias = Callable[[IpPacket, str], "bool | None"]
 
 _ICMP_NAMES: Final = {
@@ -21,7 +32,7 @@ _ICMP_NAMES: Final = {
 }  # fmt: skip
 
 
-def matches(rule: Rule, packet: IpPacket, sets: Sets) -> tuple[bool | None, str]:
+def matches(rule: Rule, packet: IpPacket, known: Known) -> tuple[bool | None, str]:
     """Whether a rule matches; with `None`, the option that cannot be told.
 
     An option that does not match decides, whatever the others are: netfilter takes all or none.
@@ -32,7 +43,7 @@ def matches(rule: Rule, packet: IpPacket, sets: Sets) -> tuple[bool | None, str]
             module = option.values[0] if option.values else ""
             continue
         try:
-            answer = _answer(option, module, packet, sets)
+            answer = _answer(option, module, packet, known)
         except ValueError:
             answer = None
         if answer is None:
@@ -42,11 +53,14 @@ def matches(rule: Rule, packet: IpPacket, sets: Sets) -> tuple[bool | None, str]
     return (None, unknown) if unknown else (True, "")
 
 
-def _answer(option: Option, module: str, packet: IpPacket, sets: Sets) -> bool | None:
+def _answer(option: Option, module: str, packet: IpPacket, known: Known) -> bool | None:
     value = option.values[0] if option.values else ""
     if option.name == "--match-set":
         directions = option.values[1] if len(option.values) > 1 else ""
-        return in_set(sets.get(value), directions.split(","), packet)
+        return in_set(known.sets.get(value), directions.split(","), packet)
+    if option.name in ("--src-type", "--dst-type"):
+        address = packet.source if option.name == "--src-type" else packet.destination
+        return _has_type(address, value, known)
     if option.name == "--tcp-flags":
         return _tcp_flags(option.values, packet)
     if option.name == "--mark":
@@ -123,6 +137,17 @@ def _state(packet: IpPacket, value: str) -> bool | None:
 
 def _direction(packet: IpPacket, value: str) -> bool | None:
     return packet.tracked.is_reply == (value.upper() == "REPLY")
+
+
+def _has_type(address: str, types: str, known: Known) -> bool | None:
+    """`-m addrtype`, for the types that need no more than the namespace's own addresses."""
+    if known.addresses is None or not set(types.split(",")) <= {"LOCAL", "UNICAST", "MULTICAST", "BROADCAST"}:
+        return None
+    ip = ip_address(address)
+    if address in known.addresses or ip.is_loopback:
+        return "LOCAL" in types.split(",")
+    kind = "MULTICAST" if ip.is_multicast else "BROADCAST" if address == "255.255.255.255" else "UNICAST"
+    return kind in types.split(",")
 
 
 def _tcp_flags(values: tuple[str, ...], packet: IpPacket) -> bool | None:

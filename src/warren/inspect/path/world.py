@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from warren.inspect.filter.conntrack import Tracker
 from warren.inspect.filter.hooks import Netfilter
+from warren.inspect.filter.match import Known
 from warren.inspect.filter.model import RuleSet
 from warren.inspect.filter.read import read_rules, read_sets
 from warren.inspect.path.switch import Switch
@@ -37,7 +38,8 @@ class World:
             text = namespace.ip6tables if is_ipv6 else namespace.iptables
             rules = read_rules(Page(file=text.file, text=text.text)) if text else RuleSet()
             sets = read_sets(Page(file=namespace.sets.file, text=namespace.sets.text)) if namespace.sets else {}
-            self.netfilters[key] = Netfilter(rules=rules, sets=sets)
+            own = frozenset(address.ip for link in namespace.links for address in link.addresses)
+            self.netfilters[key] = Netfilter(rules=rules, known=Known(sets=sets, addresses=own))
         return self.netfilters[key]
 
     def switch(self, port: SwitchPort) -> Switch:
