@@ -90,7 +90,8 @@ def show(source_and_filter: tuple[str, ...], **options: Any) -> None:
         return
     for view in views:
         taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
-        _print_lines(_shown(view, taken))
+        if taken or not wanted:
+            _print_lines(_shown(view, taken))
     _print_problems(views)
 
 
@@ -113,7 +114,8 @@ def explain_flows(source_and_filter: tuple[str, ...], **options: Any) -> None:
         return
     for view in views:
         taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
-        _print_lines(_explained(view, taken))
+        if taken or not wanted:
+            _print_lines(_explained(view, taken))
     _print_problems(views)
 
 
