@@ -21,7 +21,8 @@ _FLAG_BITS: Final = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 3
 
 
 def mac_number(mac: str) -> int:
-    return int(mac.replace(":", ""), 16)
+    """A MAC address as a number; 0 for an interface that has none."""
+    return int(mac.replace(":", ""), 16) if mac else 0
 
 
 def mac_text(value: int) -> str:

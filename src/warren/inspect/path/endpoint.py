@@ -117,7 +117,7 @@ def _candidates(topology: Topology) -> Iterator[Endpoint]:
 def instance(port: SwitchPort, topology: Topology) -> Endpoint:
     """The instance behind a port of br-int; its namespace where it is one that was captured."""
     estate = topology.estate
-    mac = port.port.external_ids.get("attached-mac", "").lower()
+    mac = port.port.attached_mac
     named = estate.names.ports.get(port.port.port_id)
     inside = _inside(port, mac)
     if inside:

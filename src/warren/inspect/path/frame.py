@@ -37,7 +37,7 @@ class Frame:
     @property
     def is_to_many(self) -> bool:
         """Broadcast or multicast."""
-        return bool(int(self.destination[:2], 16) & 1)
+        return bool(int(self.destination[:2] or "0", 16) & 1)
 
     def __str__(self) -> str:
         tag = f" VLAN {self.vlan}" if self.vlan else ""

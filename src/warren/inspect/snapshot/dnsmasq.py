@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from warren.inspect.snapshot.model import DhcpEntry
-from warren.inspect.snapshot.text import Page
+from warren.inspect.snapshot.text import Page, ip_of, mac_of
 
 
 def read_hosts(page: Page) -> tuple[DhcpEntry, ...]:
@@ -16,13 +16,13 @@ def _entries(page: Page) -> Iterator[DhcpEntry]:
         words = [word for word in line.strip().split(",") if word and not word.startswith(("set:", "tag:", "id:"))]
         if line.startswith("#"):
             continue
-        if not words or words[0].count(":") != 5:
+        if not words or not mac_of(words[0]):
             page.complain(number, 1, "this is not a line of a dnsmasq hosts file that names a MAC address")
             continue
-        addresses = [word.strip("[]") for word in words[1:] if _is_address(word)]
+        addresses = [ip_of(word.strip("[]")) for word in words[1:] if _is_address(word)]
         names = [word for word in words[1:] if not _is_address(word) and word != "ignore"]
         for address in addresses or [""]:
-            yield DhcpEntry(mac=words[0].lower(), ip=address, hostname=names[0] if names else "")
+            yield DhcpEntry(mac=mac_of(words[0]), ip=address, hostname=names[0] if names else "")
 
 
 def _is_address(word: str) -> bool:

@@ -17,7 +17,7 @@ from warren.inspect.snapshot.model import (
     Namespace,
     Printout,
 )
-from warren.inspect.snapshot.text import Page, printable
+from warren.inspect.snapshot.text import Page, mac_of, printable
 
 _SECTION: Final = {
     "# ip addr": Role.ADDRESSES,
@@ -151,7 +151,7 @@ def _port(
         tag=tag if tag is not None else ovs.number_of(shown, "tag"),
         vlan_mode=ovs.text_of(port, "vlan_mode") or ovs.text_of(shown, "vlan_mode"),
         trunks=ovs.numbers_of(port, "trunks") or ovs.numbers_of(shown, "trunks"),
-        mac=ovs.text_of(interface, "mac_in_use") or (openflow.mac if openflow else ""),
+        mac=mac_of(ovs.text_of(interface, "mac_in_use")) or (openflow.mac if openflow else ""),
         mtu=ovs.number_of(interface, "mtu"),
         options=ovs.map_of(interface, "options") or ovs.map_of(shown, "options"),
         external_ids=ovs.map_of(interface, "external_ids"),

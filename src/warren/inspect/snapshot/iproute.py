@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from warren.inspect.snapshot.model import Address, BridgeAddress, KernelNeighbour, KernelRoute, Link, RoutingRule
-from warren.inspect.snapshot.text import Page
+from warren.inspect.snapshot.text import Page, ip_of, mac_of
 
 _LINK: Final = re.compile(r"^(\d+): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
 _INDEX: Final = re.compile(r"if\d{1,9}")
@@ -48,7 +48,7 @@ def _json_links(page: Page) -> Iterator[Link]:
         yield Link(
             name=str(item.get("ifname", "")),
             index=_number(item.get("ifindex")),
-            mac=str(item.get("address", "")),
+            mac=mac_of(str(item.get("address", ""))),
             mtu=_number(item.get("mtu")),
             is_up="UP" in flags,
             has_carrier="NO-CARRIER" not in flags,
@@ -64,10 +64,9 @@ def _json_links(page: Page) -> Iterator[Link]:
 def _json_addresses(item: Mapping[str, Any]) -> Iterator[Address]:
     addresses = item.get("addr_info", ())
     for entry in addresses if isinstance(addresses, list) else ():
-        if isinstance(entry, dict) and "local" in entry:
-            yield Address(
-                ip=str(entry["local"]), prefix_length=_number(entry.get("prefixlen")), scope=str(entry.get("scope", ""))
-            )
+        ip = ip_of(str(entry.get("local", ""))) if isinstance(entry, dict) else ""
+        if ip:
+            yield Address(ip=ip, prefix_length=_number(entry.get("prefixlen")), scope=str(entry.get("scope", "")))
 
 
 def _number(value: object) -> int:
@@ -116,7 +115,7 @@ def _detailed(page: Page, number: int, link: Link, words: list[str]) -> Link:
         settings = dict(pairwise(words))
         return replace(
             link,
-            mac=words[1] if len(words) > 1 else "",
+            mac=mac_of(words[1]) if len(words) > 1 else "",
             peer_namespace=settings.get("link-netns", ""),
         )
     if words[0] in ("inet", "inet6"):
@@ -187,8 +186,8 @@ def _route(destination: str, settings: Mapping[str, str], *, kind: str, is_ipv6:
     return KernelRoute(
         destination=prefix,
         device=settings.get("dev", ""),
-        via=settings.get("via", ""),
-        source=settings.get("src", ""),
+        via=ip_of(settings.get("via", "")),
+        source=ip_of(settings.get("src", "")),
         type=kind,
         table=settings.get("table", "main"),
         protocol=settings.get("proto", ""),
@@ -231,7 +230,10 @@ def _json_neighbours(page: Page) -> Iterator[KernelNeighbour]:
         states = item.get("state", ())
         state = str(states[0]) if isinstance(states, list) and states else ""
         yield KernelNeighbour(
-            ip=str(item.get("dst", "")), device=str(item.get("dev", "")), mac=str(item.get("lladdr", "")), state=state
+            ip=str(item.get("dst", "")),
+            device=str(item.get("dev", "")),
+            mac=mac_of(str(item.get("lladdr", ""))),
+            state=state,
         )
 
 
@@ -243,7 +245,7 @@ def _text_neighbours(page: Page) -> Iterator[KernelNeighbour]:
             page.complain(number, 1, "this is not a line of ip neigh")
             continue
         state = words[-1] if words[-1].isupper() else ""
-        yield KernelNeighbour(ip=words[0], device=settings["dev"], mac=settings.get("lladdr", ""), state=state)
+        yield KernelNeighbour(ip=words[0], device=settings["dev"], mac=mac_of(settings.get("lladdr", "")), state=state)
 
 
 def read_bridge_fdb(page: Page) -> tuple[BridgeAddress, ...]:
@@ -254,7 +256,7 @@ def read_bridge_fdb(page: Page) -> tuple[BridgeAddress, ...]:
 def _json_bridge_fdb(page: Page) -> Iterator[BridgeAddress]:
     for item in _objects(page):
         entry = BridgeAddress(
-            mac=str(item.get("mac", "")), port=str(item.get("ifname", "")), bridge=str(item.get("master", ""))
+            mac=mac_of(str(item.get("mac", ""))), port=str(item.get("ifname", "")), bridge=str(item.get("master", ""))
         )
         if _is_unicast(entry.mac):
             yield entry
@@ -264,10 +266,10 @@ def _text_bridge_fdb(page: Page) -> Iterator[BridgeAddress]:
     for number, line in page.lines():
         words = line.split()
         settings = dict(pairwise(words[1:]))
-        if words[0].count(":") != 5 or "dev" not in settings:
+        if not mac_of(words[0]) or "dev" not in settings:
             page.complain(number, 1, "this is not a line of bridge fdb")
         elif _is_unicast(words[0]):
-            yield BridgeAddress(mac=words[0], port=settings["dev"], bridge=settings.get("master", ""))
+            yield BridgeAddress(mac=mac_of(words[0]), port=settings["dev"], bridge=settings.get("master", ""))
 
 
 def _is_unicast(mac: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 
 from warren.inspect.parse.problem import Problem
 from warren.inspect.snapshot.names import Names
+from warren.inspect.snapshot.text import mac_of
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -50,6 +51,11 @@ class BridgePort:
     @property
     def patch_peer(self) -> str:
         return self.options.get("peer", "") if self.type == "patch" else ""
+
+    @property
+    def attached_mac(self) -> str:
+        """The MAC address of what is plugged there, as whoever plugged it said."""
+        return mac_of(self.external_ids.get("attached-mac", ""))
 
     @property
     def port_id(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from warren.inspect.snapshot.text import printable
+from warren.inspect.snapshot.text import ip_of, mac_of, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +117,12 @@ def _network(item: Mapping[str, Any]) -> NamedNetwork:
 
 
 def _port(item: Mapping[str, Any]) -> NamedPort:
-    fixed = item.get("fixed_ips")
     return NamedPort(
         id=item["id"],
         name=_text(item, "name"),
         network_id=_text(item, "network_id"),
-        mac=_text(item, "mac_address").lower(),
-        ips=tuple(_text(f, "ip_address") for f in fixed if isinstance(f, dict)) if isinstance(fixed, list) else (),
+        mac=mac_of(_text(item, "mac_address")),
+        ips=tuple(_ips(item)),
         device_owner=_text(item, "device_owner"),
         device_id=_text(item, "device_id"),
         host=_text(item, "binding:host_id"),
@@ -131,11 +130,18 @@ def _port(item: Mapping[str, Any]) -> NamedPort:
     )
 
 
+def _ips(item: Mapping[str, Any]) -> Iterator[str]:
+    fixed = item.get("fixed_ips")
+    for each in fixed if isinstance(fixed, list) else ():
+        if isinstance(each, dict) and (ip := ip_of(_text(each, "ip_address"))):
+            yield ip
+
+
 def _floating_ip(item: Mapping[str, Any]) -> NamedFloatingIp:
     return NamedFloatingIp(
         id=item["id"],
-        address=_text(item, "floating_ip_address"),
-        fixed_address=_text(item, "fixed_ip_address"),
+        address=ip_of(_text(item, "floating_ip_address")),
+        fixed_address=ip_of(_text(item, "fixed_ip_address")),
         port_id=_text(item, "port_id"),
         router_id=_text(item, "router_id"),
     )

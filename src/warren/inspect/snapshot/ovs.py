@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from warren.inspect.snapshot.model import FdbEntry, TunnelNeighbour
-from warren.inspect.snapshot.text import LINE_LIMIT_CHARS, Page
+from warren.inspect.snapshot.text import LINE_LIMIT_CHARS, Page, mac_of
 
 Cell: TypeAlias = "str | tuple[str, ...] | Mapping[str, str]"
 Row: TypeAlias = Mapping[str, Cell]
@@ -191,7 +191,7 @@ def read_ofctl_show(page: Page) -> tuple[ShownPort, ...]:
         if found := _OFCTL_PORT.match(line):
             number, name, mac = found.groups()
             ofport = LOCAL_OFPORT if number == "LOCAL" else int(number)
-            ports.append(ShownPort(ofport=ofport, name=name, mac=mac))
+            ports.append(ShownPort(ofport=ofport, name=name, mac=mac_of(mac)))
         elif "PORT_DOWN" in line and line.lstrip().startswith("config:") and ports:
             last = ports[-1]
             ports[-1] = ShownPort(ofport=last.ofport, name=last.name, mac=last.mac, admin_down=True)
@@ -207,12 +207,12 @@ def read_fdb(page: Page) -> tuple[FdbEntry, ...]:
         words = line.split()
         if words[:3] == ["port", "VLAN", "MAC"]:
             continue
-        if len(words) != 4 or not words[1].isdecimal() or words[2].count(":") != 5:
+        if len(words) != 4 or not words[1].isdecimal() or not mac_of(words[2]):
             page.complain(number, 1, "this is not a line of fdb/show")
             continue
         ofport = LOCAL_OFPORT if words[0] == "LOCAL" else int(words[0]) if words[0].isdecimal() else None
         age_s = int(words[3]) if words[3].isdecimal() else None
-        entries.append(FdbEntry(ofport=ofport, vlan=int(words[1]), mac=words[2], age_s=age_s))
+        entries.append(FdbEntry(ofport=ofport, vlan=int(words[1]), mac=mac_of(words[2]), age_s=age_s))
     return tuple(entries)
 
 
@@ -223,8 +223,8 @@ def read_tunnel_neighbours(page: Page) -> tuple[TunnelNeighbour, ...]:
         words = line.split()
         if words[0] == "IP" or set(line.strip()) == {"="}:
             continue
-        if len(words) >= 3 and words[1].count(":") == 5:
-            entries.append(TunnelNeighbour(ip=words[0], mac=words[1], bridge=words[2]))
+        if len(words) >= 3 and mac_of(words[1]):
+            entries.append(TunnelNeighbour(ip=words[0], mac=mac_of(words[1]), bridge=words[2]))
         else:
             page.complain(number, 1, "this is not a line of tnl/neigh/show")
     return tuple(entries)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
 
 from warren.inspect.parse.problem import Problem
@@ -13,6 +14,7 @@ PROBLEM_LIMIT: Final = 20
 """Problems kept per file; a file of garbage says so once, not a million times."""
 
 _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-9;?]{0,32}[@-~]|\x1b\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)")
+_MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 _UNPRINTABLE: Final = (
     *range(9),
     *range(11, 32),
@@ -30,6 +32,19 @@ def printable(text: str) -> str:
     if "\x1b" in text:
         text = _ESCAPE_SEQUENCE.sub("", text)
     return text.replace("\r\n", "\n").translate(_CONTROL)
+
+
+def mac_of(text: str) -> str:
+    """A MAC address in lower case; empty for anything else."""
+    return text.lower() if _MAC.fullmatch(text) else ""
+
+
+def ip_of(text: str) -> str:
+    """An IPv4 or IPv6 address in its shortest form; empty for anything else."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 @dataclass(slots=True)

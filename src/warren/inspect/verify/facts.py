@@ -85,7 +85,7 @@ class HostFacts:
         interfaces = {link.name: link for ns in self.host.namespaces for link in ns.links}
         for bridge, port in self.host.ports():
             if bridge.name == INTEGRATION_BRIDGE and port.type != "patch":
-                mac = port.external_ids.get("attached-mac", "").lower()
+                mac = port.attached_mac
                 link = interfaces.get(port.name) if port.type == "internal" else None
                 for address in filter(None, (mac, link.mac if link else "")):
                     found.setdefault(address, set()).add(port.tag or 0)

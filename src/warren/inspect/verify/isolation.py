@@ -72,7 +72,7 @@ def _crossing(facts: HostFacts, bridge: Bridge, networks: Mapping[int, str], net
 def _from_port(frame: Values, port: BridgePort) -> Values:
     values = list(frame)
     values[f.IN_PORT.order] = port.ofport or 0
-    values[f.ETH_SRC.order] = mac_number(port.external_ids.get("attached-mac", "") or port.mac)
+    values[f.ETH_SRC.order] = mac_number(port.attached_mac or port.mac)
     return values
 
 
