@@ -8,6 +8,7 @@ from warren.core.errors import Conflict, Invalid, NotFound
 from warren.core.ids import PortId, RouterId
 from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, FixedIp, Route
 from warren.server import ipam, model
+from warren.server.attributes import parse
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id, new_mac
 from warren.server.placement import place_router, router_ports
@@ -144,9 +145,14 @@ def _placed(now: Snapshot, context: Context, router_id: str, change: Change) -> 
 
 
 def _subnet_or_port(body: Any) -> tuple[str | None, str | None]:
-    if not isinstance(body, dict) or not (body.get("subnet_id") or body.get("port_id")):
+    known = {"subnet_id": parse.or_null(parse.uuid), "port_id": parse.or_null(parse.uuid)}
+    try:
+        wanted = parse.members({name: value for name, value in body.items() if name in known}, {}, known)
+    except (AttributeError, ValueError) as error:
+        raise Invalid("BadRequest", f"Bad router request: {error}.") from None
+    if not any(wanted.values()):
         raise Invalid("BadRequest", "Bad router request: Either subnet_id or port_id must be specified.")
-    return body.get("subnet_id"), body.get("port_id")
+    return wanted.get("subnet_id"), wanted.get("port_id")
 
 
 def _gateway(now: Snapshot, context: Context, router: model.Router, wanted: dict[str, Any]) -> Change:
