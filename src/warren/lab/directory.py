@@ -61,9 +61,8 @@ def claim(plan: LabPlan) -> LabDirectory:
         Conflict: a lab of that name is up, or one crashed and was not taken down.
     """
     lab = LabDirectory(plan=plan, lab_id=f"{checked_name(plan.name)}.{secrets.token_hex(4)}")
-    LABS.mkdir(parents=True, exist_ok=True)
     try:
-        lab.path.mkdir(mode=0o755)
+        lab.path.mkdir(parents=True)
     except FileExistsError:
         raise _taken(plan.name) from None
     lab.manifest.will_make(Made(kind="directory", name=str(lab.path)))

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from warren.lab import processes
 from warren.lab.directory import LABS
@@ -53,5 +54,15 @@ def take_down(name: str) -> Removed:
     if directory.exists():
         # Sockets and files only: every mount under it was made in namespaces that are gone.
         shutil.rmtree(directory)
+        _remove_if_empty(LABS, LABS.parent)
         made = made or (Made(kind="directory", name=str(directory)),)
     return Removed(ended=ended, made=made)
+
+
+def _remove_if_empty(*directories: Path) -> None:
+    """Other labs, and an agent of the machine itself, may have their files there."""
+    for directory in directories:
+        try:
+            directory.rmdir()
+        except OSError:
+            return
