@@ -28,14 +28,13 @@ class Removed:
             programs = Counter(process.program for process in self.ended)
             listed = ", ".join(f"{count} {program}" for program, count in sorted(programs.items()))
             yield f"ended {len(self.ended)} processes ({listed})"
-        for kind in ("namespace", "link", "directory"):
-            names = [thing.name for thing in self.made if thing.kind == kind]
+        for kind, plural in (("namespace", "namespaces"), ("link", "links"), ("directory", "directories")):
+            names = [f"{thing.name} of {thing.where}" if thing.where else thing.name for thing in self._of(kind)]
             if names:
-                yield f"removed {kind if len(names) == 1 else _plural(kind)} {', '.join(names)}"
+                yield f"removed {len(names)} {kind if len(names) == 1 else plural}: {', '.join(names)}"
 
-
-def _plural(kind: str) -> str:
-    return "directories" if kind == "directory" else f"{kind}s"
+    def _of(self, kind: str) -> list[Made]:
+        return [thing for thing in self.made if thing.kind == kind]
 
 
 def take_down(name: str) -> Removed:

@@ -24,7 +24,7 @@ def connect(lab: LabDirectory, places: Mapping[str, Place]) -> None:
         Rejected: a command failed.
     """
     underlay = places[UNDERLAY]
-    lab.manifest.will_make(*(Made(kind="link", name=f"{host.name} {UNDERLAY_NIC}") for host in lab.plan.hosts))
+    lab.manifest.will_make(*_noted(lab))
     underlay.must("ip", "-batch", "-", stdin="\n".join(_links(lab, places)) + "\n")
     for host in lab.plan.hosts:
         places[host.name].must("sh", "-ec", _host_script(host))
@@ -32,6 +32,16 @@ def connect(lab: LabDirectory, places: Mapping[str, Place]) -> None:
     places[WORLD].must(
         "sh", "-ec", f"ip addr add {WORLD_ADDRESS}/24 dev eth0; ip link set eth0 up; ethtool -K eth0 tx off >/dev/null"
     )
+
+
+def _noted(lab: LabDirectory) -> Iterator[Made]:
+    """Bridges, and each cable's both ends by the one in the host."""
+    for bridge in ("underlay", "external"):
+        yield Made(kind="link", name=bridge, where=UNDERLAY)
+    for host in lab.plan.hosts:
+        yield Made(kind="link", name=UNDERLAY_NIC, where=host.name)
+        yield Made(kind="link", name=EXTERNAL_NIC, where=host.name)
+    yield Made(kind="link", name="eth0", where=WORLD)
 
 
 def _links(lab: LabDirectory, places: Mapping[str, Place]) -> Iterator[str]:

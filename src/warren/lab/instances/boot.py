@@ -121,7 +121,7 @@ def _plug(lab: LabDirectory, place: Place, instance: Instance, port: api.Port) -
     if port.vif_type == "binding_failed":
         why = port.vif_details.get("reason", "the server gives no reason")
         raise Conflict("BindingFailed", f"The port of '{instance.name}' cannot be on {instance.host}: {why}.")
-    lab.manifest.will_make(Made(kind="link", name=f"tap of {instance.name}"))
+    lab.manifest.will_make(Made(kind="link", name=f"interface of {instance.name}", where=instance.host))
     instance.directory.mkdir()
     save(instance)
     if instance.kind is Kind.NETNS:
