@@ -34,6 +34,16 @@ DURATION = re.compile(r"duration=([\d.]+)s, table=(\d+), .*?(priority=\S+) actio
 OFPORT_LOADED = re.compile(r"load:0x[0-9a-f]+->NXM_NX_REG5\[\]")
 WORDS = re.compile(r"[ ,]+|actions=")
 COUNTERS = re.compile(r"\[\d+:\d+\]")
+START_OVSDB = (
+    "ovsdb-server",
+    "/etc/openvswitch/conf.db",
+    "--remote=punix:/run/openvswitch/db.sock",
+    "--pidfile",
+    "--detach",
+    "--no-chdir",
+    "--log-file",
+    "-vconsole:off",
+)
 START_VSWITCHD = (
     "ovs-vswitchd",
     "unix:/run/openvswitch/db.sock",
@@ -201,6 +211,15 @@ def test_a_network_host_whose_switch_was_killed_routes_and_serves_again(estate: 
     estate.kill_vswitchd("network")
     estate.start_vswitchd("network")
     estate.wait_for_world()
+
+
+def test_a_database_server_that_is_killed_and_started_again_is_watched_and_repaired_as_before(estate: Estate) -> None:
+    compute = estate.host("compute2")
+    compute.must("sh", "-c", "kill -9 $(cat /run/openvswitch/ovsdb-server.pid); rm -f /run/openvswitch/db.sock")
+    compute.must(*START_OVSDB)
+    with estate.logs("compute2", "ovsdb.repair", "tag=99"):
+        compute.must("ovs-vsctl", "--timeout=20", "set", "Port", f"qvo{estate.second.port_id[:11]}", "tag=99")
+    estate.wait_for_ping(PATIENCE_S)
 
 
 def test_a_host_is_rebuilt_from_its_disk_while_the_server_is_away(estate: Estate) -> None:

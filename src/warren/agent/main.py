@@ -1,9 +1,11 @@
 """The agent's process: puts its parts together and runs passes for ever. The outermost loop is here."""
 
 import math
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -34,6 +36,9 @@ from warren.core.errors import DriverError, Rejected
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
 from warren.pipeline.view import Layout
 from warren.sync.messages import Report, Snapshot
+
+if TYPE_CHECKING:
+    from warren.agent.metrics import Metrics
 
 DNSMASQ_DIRECTORY: Final = "dhcp"
 ONCE_WAIT_S: Final = 5.0
@@ -69,6 +74,7 @@ class Agent:
         self._picture = Picture()
         self._complaints: set[tuple[str, str]] = set()
         self._is_ready = False
+        self._metrics: Metrics | None = None
         self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
         self._kernel = KernelMonitor(self._kernel_changed)
 
@@ -79,6 +85,11 @@ class Agent:
             Unmet: another agent runs.
         """
         self._disk.hold()
+        threading.excepthook = _end
+        if self._config.metrics_listen is not None:
+            from warren.agent.metrics import Metrics  # noqa: PLC0415 - costs memory that most agents need not have
+
+            self._metrics = Metrics(self._config.metrics_listen)
         log.info(
             "agent.start",
             host=self._config.host,
@@ -181,7 +192,10 @@ class Agent:
         self._watch_namespaces()
         if AUDIT in reasons or any(outcome.changes for outcome in outcomes if outcome.stage == Dnsmasq.name):
             self._kernel.watch_processes(self._dnsmasq.pids())
-        self._say(now, outcomes, 1000 * (time.monotonic() - started_at))
+        took_s = time.monotonic() - started_at
+        self._say(now, outcomes, 1000 * took_s)
+        if self._metrics is not None:
+            self._metrics.count(now, outcomes, took_s=took_s, is_connected=self._link.is_connected)
         return not self._picture.errors
 
     def _remember(self) -> None:
@@ -223,6 +237,13 @@ class Agent:
             because=",".join(sorted({reason.source.value for reason in now.reasons})),
         )
         self._is_ready = True
+
+
+def _end(broken: threading.ExceptHookArgs) -> None:
+    """A thread that broke would be missed by nobody: end the process. The host stays as it is; it is started again."""
+    thread = broken.thread.name if broken.thread else "a thread"
+    log.error("thread.broken", thread=thread, because=repr(broken.exc_value), mend="a mistake in Warren: report it")
+    os._exit(1)
 
 
 def _remembered(disk: StateDirectory) -> Snapshot | None:
