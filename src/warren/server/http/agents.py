@@ -1,7 +1,6 @@
 """The agents' own two endpoints: the state stream and reports. A token is good for one host's only."""
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -9,6 +8,7 @@ from warren.core.errors import DriverError, Forbidden, Refused, Rejected
 from warren.core.ids import HostName
 from warren.server.http import answers
 from warren.server.http.streams import StateStreams
+from warren.server.http.threads import in_thread
 from warren.server.identity.secrets import is_agent_token
 from warren.server.identity.tokens import Unauthorized
 from warren.server.service import Service
@@ -56,7 +56,7 @@ class AgentEndpoints:
         try:
             host = _host(self._service, request)
             said = decode_report(await request.body())
-            await run_in_threadpool(self._service.hosts.report, host, said)
+            await in_thread(lambda: self._service.hosts.report(host, said))
         except Refused as refused:
             return answers.identity_error(refused)
         except Rejected as rejected:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import structlog
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,6 +15,7 @@ from warren.server.http import answers, identity, networking
 from warren.server.http.agents import AgentEndpoints
 from warren.server.http.call import Handler, endpoint
 from warren.server.http.streams import StateStreams
+from warren.server.http.threads import in_thread
 from warren.server.service import Service
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -94,9 +94,9 @@ async def _tick(service: Service) -> None:
         await asyncio.sleep(TICK_S)
         ticks += 1
         try:
-            await run_in_threadpool(service.hosts.exchange_heartbeats)
-            await run_in_threadpool(service.hosts.place)
+            await in_thread(service.hosts.exchange_heartbeats)
+            await in_thread(service.hosts.place)
             if ticks % TICKS_PER_PRUNE == 0:
-                await run_in_threadpool(service.store.prune)
+                await in_thread(service.store.prune)
         except Exception:
             log.exception("tick.failed")

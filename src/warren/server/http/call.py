@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from warren.core.errors import DriverError, Invalid, Refused
 from warren.server.http import answers
+from warren.server.http.threads import in_thread
 from warren.server.identity.tokens import Identity, Unauthorized
 from warren.server.service import Service
 
@@ -105,6 +105,6 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             headers=request.headers,
             body=body,
         )
-        return await run_in_threadpool(answer, call)
+        return await in_thread(lambda: answer(call))
 
     return respond
