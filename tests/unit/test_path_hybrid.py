@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from warren.cli.trace import as_object, lines
+from warren.cli.trace import Shown, as_object, lines
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Path as Way
 from warren.inspect.path.hop import Trace, Verdict
 from warren.inspect.path.question import Question, protocol_number, trace, trace_frame
+from warren.inspect.path.told import Teller
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_bytes
 from warren.inspect.snapshot.model import Estate
@@ -259,8 +260,10 @@ def test_a_raw_arp_request_ends_well_where_it_is_answered() -> None:
 
 
 def test_text_and_json_are_printed_from_the_same_value() -> None:
-    found = asked(estate(), "world", FLOATING, "tcp 80")
-    text = "\n".join(lines(found, flows=True))
+    known = estate()
+    found = asked(known, "world", FLOATING, "tcp 80")
+    text = "\n".join(lines(found, Teller(known), Shown(flows=True, sentences=True)))
+    assert "for fa:16:3e" in text, "flows are explained in words"
     for hop in found.paths[0].way:
         assert hop.what in text
         assert hop.evidence in text

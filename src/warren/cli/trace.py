@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -14,6 +15,7 @@ from warren.inspect.path.endpoint import find
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Hop, Path, Trace
 from warren.inspect.path.question import Question, protocol_number, trace, trace_frame
+from warren.inspect.path.told import Teller
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
 from warren.inspect.snapshot.model import Estate
@@ -21,6 +23,7 @@ from warren.sources.names import names_from
 
 STATUS_DROPPED: Final = 1
 STATUS_UNKNOWN: Final = 3
+PLACE_WIDTH: Final = 40
 PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -39,10 +42,12 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.option("--packet", help="A raw frame in hexadecimal that FROM sends as it is.")
 @click.option("--pcap", type=click.Path(dir_okay=False), help="The first frame of a pcap file, sent by FROM as it is.")
 @click.option("--flows", is_flag=True, help="Print each flow and rule in full.")
+@click.option("--explain", is_flag=True, help="Say of each flow in a sentence what it does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     sender: str, receiver: str | None, proto: str, dport: int, sport: int, size: int, sources: tuple[str, ...],
-    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, *, flows: bool, as_json: bool,
+    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, *, flows: bool, explain: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
 
@@ -56,7 +61,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     if as_json:
         click.echo(json.dumps(as_object(found), indent=2))
     else:
-        for line in lines(found, flows=flows):
+        for line in lines(found, Teller(estate), Shown(flows=flows, sentences=explain)):
             click.echo(line)
     sys.exit(status(found))
 
@@ -115,26 +120,40 @@ def _hop_object(hop: Hop) -> dict[str, str]:
     return shown | ({"end": hop.end.name.lower()} if hop.end else {})
 
 
-def lines(found: Trace, *, flows: bool) -> Iterator[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How much of each hop is printed."""
+
+    flows: bool = False
+    sentences: bool = False
+
+
+def lines(found: Trace, teller: Teller, shown: Shown) -> Iterator[str]:
     """The trace as a person reads it."""
     for path in found.paths:
         yield click.style(path.title, bold=True)
-        yield from _path(path, flows=flows)
+        yield from _path(path, teller, shown)
         yield ""
 
 
-def _path(path: Path, *, flows: bool) -> Iterator[str]:
+def _path(path: Path, teller: Teller, shown: Shown) -> Iterator[str]:
     host = ""
-    width = max((len(hop.place) for hop in path.way), default=0)
+    width = min(max((len(hop.place) for hop in path.way), default=0), PLACE_WIDTH)
+    decisive = () if path.verdict.is_success else path.way[-2:]
     for hop in path.way:
         if hop.host != host:
             host = hop.host
             yield f"  {click.style(host, fg='cyan')}"
-        is_last = hop is path.way[-1]
         about = f"  [{hop.object}]" if hop.object else ""
-        yield f"    {hop.place:{min(width, 40)}}  {hop.what}{about}"
-        if hop.evidence and (flows or (is_last and not path.verdict.is_success)):
-            yield f"    {'':{min(width, 40)}}  {click.style(hop.evidence, dim=True)}"
+        yield f"    {hop.place:{width}}  {hop.what}{about}"
+        if hop.evidence and (shown.flows or hop in decisive[-1:]):
+            yield f"    {'':{width}}  {click.style(hop.evidence, dim=True)}"
+        if (shown.sentences or hop in decisive) and (sentence := teller.sentence(hop)):
+            yield f"    {'':{width}}  {click.style(sentence, italic=True)}"
+    yield from _ending(path)
+
+
+def _ending(path: Path) -> Iterator[str]:
     for learned in path.learned:
         yield f"  learned: {learned}"
     ends = sorted({f"{hop.host} {hop.place}" for hop in path.others if hop.end})
