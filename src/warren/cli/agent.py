@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from warren.agent.config import read_config
-from warren.agent.logs import FORMATS, LEVELS, start_log
 from warren.agent.main import Agent
+from warren.cli.logs import FORMATS, LEVELS, start_log
 
 
 @click.command(name="agent")

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import click
-import structlog
 
 from warren.core.errors import Unmet
 
@@ -27,10 +26,12 @@ def command(context: click.Context, config_path: Path) -> None:
     """Run the API server: networks, routers, floating IPs, and what every host is to be."""
     context.obj = config_path
     if context.invoked_subcommand is None:
+        from warren.cli.logs import start_log  # noqa: PLC0415
         from warren.server.config import load  # noqa: PLC0415
         from warren.server.main import serve  # noqa: PLC0415
 
-        _log_to_stderr()
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr)  # what libraries say
+        start_log("text", "info")
         serve(load(config_path))
 
 
@@ -77,18 +78,3 @@ def agent_token_command(outer_path: Path, host: str, config_path: Path) -> None:
     given = click.get_current_context().get_parameter_source("config_path")
     path = outer_path if given is click.core.ParameterSource.DEFAULT else config_path
     click.echo(agent_token(server_secret(load(path).secret_file), host))
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    is_tty = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if is_tty else structlog.processors.LogfmtRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
