@@ -247,6 +247,20 @@ def test_a_missing_port_is_found_by_the_hosts_name_in_the_api(copy: Path) -> Non
     assert "missing-port" in {finding.kind for finding in judged(copy, names()).findings}
 
 
+def test_a_standby_router_is_no_fault(copy: Path) -> None:
+    """Of a highly available router the standby hosts have the namespace, its gateway down, and no addresses."""
+    shutil.copytree(copy / "network", copy / "standby")
+    edit(f"standby/ns_{ROUTER}", r"(qg-fe0d8111-a0: <.*),UP,LOWER_UP", r"\1")(copy)
+    edit(f"standby/ns_{ROUTER}", r"^ +inet (203|192).*\n", "")(copy)
+    edit(
+        f"standby/ns_{ROUTER}",
+        r"^# ip route",
+        "13: ha-1234: <UP> mtu 1450\n    link/ether fa:16:3e:00:00:09\n# ip route",
+    )(copy)
+    kinds = {found.kind for found in judged(copy, names()).findings}
+    assert kinds.isdisjoint({"interface-down", "floating-ip-not-held", "floating-ip-not-translated"})
+
+
 def test_the_worst_comes_first(copy: Path) -> None:
     for fault in ("a namespace nobody asked for", "the wrong key into the tunnel", "a host left out of a flood"):
         FAULTS[fault][0](copy)

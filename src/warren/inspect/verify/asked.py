@@ -1,6 +1,7 @@
 """Against the API: what nobody asked for, and what was asked for and is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX
 from warren.inspect.filter.model import RuleSet
@@ -112,58 +113,68 @@ def _missing_routers(estate: EstateFacts) -> Iterator[Finding]:
             )
 
 
+_Routers: TypeAlias = Mapping[str, list[tuple[HostFacts, Namespace, Mapping[str, str]]]]
+"""Namespace -> the hosts that have it (several, where a router is highly available) and what each translates."""
+
+
 def _floating_ips(estate: EstateFacts) -> Iterator[Finding]:
     """Translations of routers against the API's floating IPs."""
-    rules = {
-        ns.name: (facts, ns, read_rules(Page(file=ns.iptables.file, text=ns.iptables.text)))
-        for facts in estate.hosts
-        for ns in facts.host.namespaces
-        if ns.name.startswith(ROUTER_NAMESPACE_PREFIX) and ns.iptables
-    }
+    routers: dict[str, list[tuple[HostFacts, Namespace, Mapping[str, str]]]] = {}
+    for facts in estate.hosts:
+        for ns in facts.host.namespaces:
+            if ns.name.startswith(ROUTER_NAMESPACE_PREFIX) and ns.iptables:
+                translated = _translations(read_rules(Page(file=ns.iptables.file, text=ns.iptables.text)))
+                routers.setdefault(ns.name, []).append((facts, ns, translated))
     asked: set[tuple[str, str]] = set()
     for floating in estate.estate.names.floating_ips.values():
         name = f"{ROUTER_NAMESPACE_PREFIX}{floating.router_id}"
         asked.add((name, floating.address))
-        if floating.router_id and name in rules:
-            facts, namespace, found = rules[name]
-            yield from _floating_ip(facts, namespace, found, floating)
-    for name, (facts, _, found) in rules.items():
-        for address, fixed in _translations(found).items():
-            if (name, address) not in asked:
-                yield Finding(
-                    kind="unknown-translation",
-                    severity=Severity.RISK,
-                    host=facts.name,
-                    object=f"address {address} in {name}",
-                    what=f"{address} is translated to {fixed}, but no floating IP asks for it",
-                    mend="remove the DNAT and SNAT rules, or have the agent do it",
-                )
+        if floating.router_id and name in routers:
+            yield from _floating_ip(routers, name, floating)
+    yield from _nobody_asked(routers, asked)
 
 
-def _floating_ip(
-    facts: HostFacts, namespace: Namespace, rules: RuleSet, floating: NamedFloatingIp
-) -> Iterator[Finding]:
-    translated = _translations(rules).get(floating.address)
-    if translated != floating.fixed_address:
+def _floating_ip(routers: _Routers, name: str, floating: NamedFloatingIp) -> Iterator[Finding]:
+    there = routers[name]
+    facts, _, translated = next((each for each in there if floating.address in each[2]), there[0])
+    to = translated.get(floating.address)
+    if to != floating.fixed_address:
         yield Finding(
             kind="floating-ip-not-translated",
             severity=Severity.OUTAGE,
             host=facts.name,
             object=f"floating IP {floating.address}",
             what=f"it stands for {floating.fixed_address}, but "
-            + (f"is translated to {translated}" if translated else "no DNAT rule translates it"),
+            + (f"is translated to {to}" if to else "no DNAT rule translates it"),
             mend=f"-A PREROUTING -d {floating.address}/32 -j DNAT --to-destination {floating.fixed_address}",
-            evidence=(f"{namespace.name}: {rules.file}",),
+            evidence=(f"iptables of {name}",),
         )
-    if namespace.is_complete and namespace.holder_of(floating.address) is None:
+    # A distributed router's host has no qg-; its floating IPs are held elsewhere.
+    gateways = [ns for _, ns, _ in there if ns.is_complete and any(link.name.startswith("qg-") for link in ns.links)]
+    if gateways and not any(ns.holder_of(floating.address) for ns in gateways):
         yield Finding(
             kind="floating-ip-not-held",
             severity=Severity.OUTAGE,
             host=facts.name,
             object=f"floating IP {floating.address}",
             what="no interface of its router has it, so nobody answers ARP for it outside",
-            mend=f"ip -n {namespace.name} addr add {floating.address}/32 dev THE GATEWAY",
+            mend=f"ip -n {name} addr add {floating.address}/32 dev THE GATEWAY",
         )
+
+
+def _nobody_asked(routers: _Routers, asked: set[tuple[str, str]]) -> Iterator[Finding]:
+    for name, there in routers.items():
+        for facts, _, translated in there:
+            for address, fixed in translated.items():
+                if (name, address) not in asked:
+                    yield Finding(
+                        kind="unknown-translation",
+                        severity=Severity.RISK,
+                        host=facts.name,
+                        object=f"address {address} in {name}",
+                        what=f"{address} is translated to {fixed}, but no floating IP asks for it",
+                        mend="remove the DNAT and SNAT rules, or have the agent do it",
+                    )
 
 
 def _translations(rules: RuleSet) -> dict[str, str]:

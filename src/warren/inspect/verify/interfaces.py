@@ -83,8 +83,9 @@ def _lost_interfaces(facts: HostFacts) -> Iterator[Finding]:
 
 
 def _namespace(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
+    is_standby = any(link.name.startswith("ha-") for link in namespace.links) and not _serves(namespace)
     for link in namespace.links:
-        if link.name.startswith(_SERVICE_LINKS) and not link.is_up:
+        if link.name.startswith(_SERVICE_LINKS) and not link.is_up and not is_standby:
             yield Finding(
                 kind="interface-down",
                 severity=Severity.OUTAGE,
@@ -111,6 +112,12 @@ def _namespace(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
                 object=f"{route.destination} in {namespace.name}",
                 what=f"the route leads to {route.device}, which is not there", mend="remove or renew the route",
             )  # fmt: skip
+
+
+def _serves(namespace: Namespace) -> bool:
+    """Whether a highly available router is the active one: the standby ones hold no address of their networks."""
+    ours = [link for link in namespace.links if link.name.startswith(("qr-", "qg-"))]
+    return any(address.scope == "global" for link in ours for address in link.addresses)
 
 
 def mtu_findings(estate: EstateFacts) -> Iterator[Finding]:
