@@ -12,6 +12,7 @@ from warren.core import names
 from warren.core.ids import GroupId
 from warren.core.state import Group, GroupRule, HostState, NetworkType, Port
 from warren.namespaces import Key, Setting, filters
+from warren.namespaces.allowed import Connection
 from warren.namespaces.groups import group_chain
 from warren.namespaces.members import set_name
 from warren.plug import Vif, make
@@ -43,6 +44,10 @@ def converge(state: HostState) -> None:
     assert not driver.apply(difference(state))
     assert not difference(state)
     driver.cut(state, driver.installed())
+
+
+def connections() -> list[Connection]:
+    return [each.connection for each in conntrack.tracked()]
 
 
 class Street:
@@ -129,7 +134,7 @@ def test_a_connection_that_lost_its_rule_is_cut_and_others_go_on() -> None:
     pings = [each.start("ping", "-n", "-w", "8", "-i", "0.02", "10.1.0.7") for each in (street.beyond, street.second)]
     try:
         street.set_groups((replace(both, rules=both.rules[:3]),), (group(*ANYTHING_OUT),))
-        left = {each.source for each in conntrack.connections() if each.zone and each.destination == "10.1.0.7"}
+        left = {each.source for each in connections() if each.zone and each.destination == "10.1.0.7"}
         assert "10.1.0.99" in left
     finally:
         for ping in pings:
@@ -155,7 +160,7 @@ def test_each_ports_connections_are_tracked_apart() -> None:
     street = Street()
     street.set_groups((group(*ANYTHING_OUT),), (group(*ANYTHING_OUT, rule("ingress")),))
     assert street.first.reaches("10.1.0.8")
-    zones = {each.zone for each in conntrack.connections() if each.destination == "10.1.0.8" and each.zone}
+    zones = {each.zone for each in connections() if each.destination == "10.1.0.8" and each.zone}
     assert len(zones) == 2
 
 

@@ -17,7 +17,7 @@ from warren.pipeline.view import Layout, PhysicalNetwork
 PROGRAMS: Final[Mapping[str, Mapping[str, str]]] = {
     "any": {"ovs-ofctl": "openvswitch-switch", "ip": "iproute2"},
     "hybrid": {"iptables-restore": "iptables", "ip6tables-restore": "iptables", "ipset": "ipset"},
-    "network": {"iptables-restore": "iptables", "dnsmasq": "dnsmasq-base", "conntrack": "conntrack"},
+    "network": {"iptables-restore": "iptables", "dnsmasq": "dnsmasq-base"},
 }
 """Where it is needed -> program -> the Debian package that has it."""
 MODULE: Final = Path("/sys/module/openvswitch")

@@ -18,7 +18,6 @@ _PACKAGES: Final = {
     "ip": "iproute2",
     "iptables-restore": "iptables",
     "ipset": "ipset",
-    "conntrack": "conntrack",
     "ethtool": "ethtool",
     "tcpdump": "tcpdump",
     "ping": "iputils-ping",

@@ -61,8 +61,9 @@ class Filters:
 
     def cut(self, state: HostState, installed: Mapping[Key, Setting]) -> int:
         """End connections that the rules of `state` do not allow; how many. Call it when rules have changed."""
-        ended = severed(state, installed, conntrack.connections())
-        conntrack.cut(ended)
+        by_connection = {each.connection: each for each in conntrack.tracked()}
+        ended = severed(state, installed, by_connection)
+        conntrack.forget(by_connection[each] for each in ended)
         return len(ended)
 
 

@@ -202,10 +202,8 @@ class _Change:
         try:
             iptables.apply(plan(desired, before))
             had, has = iptables.translations(before), iptables.translations(desired)
-            for address in sorted({address for address, _ in had - has}):
-                conntrack.forget_address(address)
-            if has - had and before:
-                conntrack.forget_unanswered()
+            gone = {address for address, _ in had - has}
+            conntrack.forget_stale(gone, unanswered=bool(before and has - had))
         except DriverError as error:
             self.failed[Key(self.name, Kind.CHAIN, "")] = str(error)
 

@@ -22,7 +22,7 @@ RTM_NEWLINK, RTM_GETLINK = 16, 18
 RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
-NLM_F_REQUEST_DUMP: Final = 0x301
+NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
 IFLA_INFO_KIND: Final = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
@@ -111,13 +111,13 @@ def _asked(question: int, interface: str) -> bytes | None:
 
 def read_links() -> dict[str, Link]:
     """Every link of the calling thread's namespace, by name."""
-    with _opened() as kernel:
+    with opened() as kernel:
         return {link.name: link for link in _links(kernel)}
 
 
 def read() -> Tables:
     """Everything of the calling thread's namespace."""
-    with _opened() as kernel:
+    with opened() as kernel:
         links = tuple(_links(kernel))
         by_index = {link.index: link.name for link in links}
         return Tables(
@@ -127,85 +127,105 @@ def read() -> Tables:
 
 def read_unresolved(interface: str) -> tuple[str, ...]:
     """IPv4 neighbours that the kernel asked for on an interface and got no answer of, yet or at all."""
-    with _opened() as kernel:
+    with opened() as kernel:
         indexes = {link.name: link.index for link in _links(kernel)}
         return tuple(_unresolved(kernel, indexes[interface])) if interface in indexes else ()
 
 
-def _opened() -> socket.socket:
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    kernel.bind((0, 0))
-    return kernel
-
-
 def _links(kernel: socket.socket) -> Iterator[Link]:
-    for message in _dump(kernel, RTM_GETLINK, RTM_NEWLINK):
+    for message in dump(kernel, RTM_GETLINK, RTM_NEWLINK):
         _, _, index, flags, _ = struct.unpack_from("=BxHiII", message)
-        attributes = _attributes(message, 16)
-        info = _attributes(attributes.get(IFLA_LINKINFO, b""), 0)
+        found = attributes(message, 16)
+        info = attributes(found.get(IFLA_LINKINFO, b""), 0)
         yield Link(
-            name=attributes[IFLA_IFNAME].rstrip(b"\0").decode(),
-            mac_address=attributes.get(IFLA_ADDRESS, b"").hex(":"),
-            mtu_bytes=_number(attributes.get(IFLA_MTU)),
+            name=found[IFLA_IFNAME].rstrip(b"\0").decode(),
+            mac_address=found.get(IFLA_ADDRESS, b"").hex(":"),
+            mtu_bytes=_number(found.get(IFLA_MTU)),
             is_up=bool(flags & IFF_UP),
             index=index,
-            master=_number(attributes.get(IFLA_MASTER)),
+            master=_number(found.get(IFLA_MASTER)),
             kind=info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(),
         )
 
 
 def _addresses(kernel: socket.socket, links: dict[int, str]) -> Iterator[InterfaceAddress]:
-    for message in _dump(kernel, RTM_GETADDR, RTM_NEWADDR):
+    for message in dump(kernel, RTM_GETADDR, RTM_NEWADDR):
         _, length, _, scope, index = struct.unpack_from("=BBBBi", message)
-        attributes = _attributes(message, 8)
-        raw = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS)
+        found = attributes(message, 8)
+        raw = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS)
         if raw is not None and not (len(raw) == 16 and scope == SCOPE_LINK):
             yield InterfaceAddress(interface=links.get(index, ""), address=f"{ip_address(raw)}/{length}")
 
 
 def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledRoute]:
-    for message in _dump(kernel, RTM_GETROUTE, RTM_NEWROUTE):
+    for message in dump(kernel, RTM_GETROUTE, RTM_NEWROUTE):
         family, length, _, _, table, protocol, _, kind = struct.unpack_from("=BBBBBBBB", message)
-        attributes = _attributes(message, 12)
-        table = _number(attributes.get(RTA_TABLE)) or table
+        found = attributes(message, 12)
+        table = _number(found.get(RTA_TABLE)) or table
         if table != RT_TABLE_MAIN or protocol == RTPROT_KERNEL or kind != RTN_UNICAST:
             continue
-        gateway = attributes.get(RTA_GATEWAY)
-        interface = links.get(_number(attributes.get(RTA_OIF)), "")
+        gateway = found.get(RTA_GATEWAY)
+        interface = links.get(_number(found.get(RTA_OIF)), "")
         by = f"via {ip_address(gateway)}" if gateway else f"dev {interface}"
         if length == 0:
             destination = "default" if family == socket.AF_INET else "::/0"
         else:
-            destination = f"{ip_address(attributes[RTA_DST])}/{length}"
+            destination = f"{ip_address(found[RTA_DST])}/{length}"
         yield InstalledRoute(destination=destination, by=by, interface=interface)
 
 
 def _unresolved(kernel: socket.socket, link: int) -> Iterator[str]:
-    for message in _dump(kernel, RTM_GETNEIGH, RTM_NEWNEIGH):
+    for message in dump(kernel, RTM_GETNEIGH, RTM_NEWNEIGH):
         family, index, state = struct.unpack_from("=BxxxiH", message)
         if family == socket.AF_INET and index == link and state & (NUD_INCOMPLETE | NUD_FAILED):
-            yield str(ip_address(dict(_attributes(message, 12))[NDA_DST]))
+            yield str(ip_address(attributes(message, 12)[NDA_DST]))
 
 
-def _dump(kernel: socket.socket, ask: int, answer: int) -> Iterator[bytes]:
-    """Bodies of every message that answers a dump request (netlink(7))."""
-    kernel.send(_header.pack(_header.size + 16, ask, NLM_F_REQUEST_DUMP, 1, 0) + bytes(16))
+def opened(protocol: int = socket.NETLINK_ROUTE) -> socket.socket:
+    """A netlink socket to the kernel, in the calling thread's namespace."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    kernel.bind((0, 0))
+    return kernel
+
+
+def request(kind: int, body: bytes, flags: int = NLM_F_REQUEST) -> bytes:
+    """A message to the kernel (netlink(7)), padded so that another may follow."""
+    size = _header.size + len(body)
+    return _header.pack(size, kind, flags, 1, 0) + body + bytes(-size % 4)
+
+
+def dump(kernel: socket.socket, ask: int, answer: int, body: bytes = bytes(16)) -> Iterator[bytes]:
+    """Bodies of every message of one kind that answers a dump request (netlink(7))."""
+    kernel.send(request(ask, body, NLM_F_REQUEST | NLM_F_DUMP))
     while True:
-        received = kernel.recv(1 << 18)
-        at = 0
-        while at < len(received):
-            size, kind, _, _, _ = _header.unpack_from(received, at)
+        for kind, message in _messages(kernel.recv(1 << 18)):
             if kind == NLMSG_DONE:
                 return
             if kind == NLMSG_ERROR:
-                (error,) = struct.unpack_from("=i", received, at + _header.size)
-                raise Rejected(f"the kernel refused to list its tables: {os.strerror(-error)}")
+                raise Rejected(f"the kernel refused to list its tables: {os.strerror(_error(message))}")
             if kind == answer:
-                yield received[at + _header.size : at + size]
-            at += (size + 3) & ~3
+                yield message
 
 
-def _attributes(message: bytes, at: int) -> dict[int, bytes]:
+def errors(received: bytes) -> Iterator[int]:
+    """Numbers (errno(3)) of the errors in what a socket received."""
+    return (_error(message) for kind, message in _messages(received) if kind == NLMSG_ERROR and _error(message))
+
+
+def _error(message: bytes) -> int:
+    (error,) = struct.unpack_from("=i", message)
+    return -int(error)
+
+
+def _messages(received: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(received):
+        size, kind, _, _, _ = _header.unpack_from(received, at)
+        yield kind, received[at + _header.size : at + size]
+        at += (size + 3) & ~3
+
+
+def attributes(message: bytes, at: int = 0) -> dict[int, bytes]:
     """Attributes of a message from an offset on: type, without its flags, -> payload (netlink(7))."""
     found, end, unpack = {}, len(message) - _attribute.size, _attribute.unpack_from
     while at <= end:
@@ -215,6 +235,12 @@ def _attributes(message: bytes, at: int) -> dict[int, bytes]:
         found[kind & 0x3FFF] = message[at + 4 : at + size]
         at += (size + 3) & ~3
     return found
+
+
+def attribute(kind: int, payload: bytes) -> bytes:
+    """One attribute, padded so that another may follow."""
+    size = _attribute.size + len(payload)
+    return _attribute.pack(size, kind) + payload + bytes(-size % 4)
 
 
 def _number(raw: bytes | None) -> int:
