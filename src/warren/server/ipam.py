@@ -1,4 +1,4 @@
-"""Which address a port gets. Pure: the answer is a proposal; the database's unique constraint decides.
+"""Which addresses a port gets. Pure: the answer is a proposal; the database's unique constraint decides.
 
 Addresses are given lowest first, so that a small network reads well.
 """
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from warren.core.errors import Conflict, Invalid
+from warren.core.ids import MacAddress
 from warren.core.state import FixedIp
 from warren.server import model
+from warren.server.context import new_mac
 from warren.server.model import Pool
 from warren.server.snapshot import BLOCK_BITS, Snapshot, address_block
 
@@ -131,3 +133,8 @@ def _require_usable(now: Snapshot, subnet: model.Subnet, ip_address: str, port_i
     if now.ids("port.address", (subnet.id, ip_address)) - {port_id}:
         message = f"IP address {ip_address} already allocated in subnet {subnet.id}."
         raise Conflict("IpAddressAlreadyAllocated", message)
+
+
+def free_mac(now: Snapshot, network_id: str) -> MacAddress:
+    """A MAC address that no port of the network has."""
+    return next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network_id, mac)))

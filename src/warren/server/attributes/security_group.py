@@ -29,6 +29,13 @@ def protocol(value: Any) -> str | None:
     raise ValueError(f"'{value}' is not a protocol: a name of {sorted(_PROTOCOLS)} or a number 0 to 255")
 
 
+def stateful(value: Any) -> bool:
+    """Groups remember connections; others are not built."""
+    if not parse.boolean(value):
+        raise ValueError("stateless security groups are not supported here")
+    return True
+
+
 def ip_prefix(value: Any) -> str | None:
     """An IPv4 or IPv6 prefix in its canonical spelling."""
     if value in (None, ""):
@@ -48,7 +55,7 @@ SECURITY_GROUP: Final[Table] = {
     "name": NAME,
     **OWNER,
     "description": DESCRIPTION,
-    "stateful": Attribute(on_create=True, parse=parse.one_of(*(True,)), default=True),
+    "stateful": Attribute(on_create=True, parse=stateful, default=True),
     "shared": Attribute(),
     "security_group_rules": Attribute(show=_rules, filterable=False),
     "tags": TAGS,

@@ -7,7 +7,7 @@ from warren.core.ids import FloatingIpId, PortId
 from warren.core.state import OWNER_FLOATING_IP, OWNER_ROUTER_INTERFACE, FixedIp
 from warren.server import ipam, model
 from warren.server.attributes.attribute import Asked
-from warren.server.context import Context, new_id, new_mac
+from warren.server.context import Context, new_id
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.snapshot import Change, Snapshot
 
@@ -79,7 +79,7 @@ def _holder(
         id=PortId(new_id()),
         project_id="",
         network_id=network.id,
-        mac_address=next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network.id, mac))),
+        mac_address=ipam.free_mac(now, network.id),
         fixed_ips=(address,),
         device_owner=OWNER_FLOATING_IP,
         device_id=floating_ip_id,

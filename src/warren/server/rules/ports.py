@@ -8,7 +8,7 @@ from warren.core.ids import GroupId, PortId
 from warren.core.state import AddressPair
 from warren.server import binding, ipam, model, policy
 from warren.server.attributes.attribute import UNSET, Asked
-from warren.server.context import Context, new_id, new_mac
+from warren.server.context import Context, new_id
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.rules.security_groups import require_groups, with_default_group
 from warren.server.snapshot import Change, Snapshot
@@ -166,7 +166,7 @@ def _keep_service(port: model.Port, asked: Asked) -> None:
 
 def _free_mac(now: Snapshot, network_id: str, asked: Any) -> Any:
     if asked is UNSET:
-        return next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network_id, mac)))
+        return ipam.free_mac(now, network_id)
     if now.ids("port.mac", (network_id, asked)):
         message = f"Unable to complete operation for network {network_id}. The mac address {asked} is in use."
         raise Conflict("MacAddressInUse", message)

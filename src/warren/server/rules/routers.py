@@ -10,7 +10,7 @@ from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, Fixe
 from warren.server import ipam, model
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import UNSET, Asked
-from warren.server.context import Context, new_id, new_mac
+from warren.server.context import Context, new_id
 from warren.server.placement import place_router, router_ports
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.snapshot import Change, Snapshot
@@ -203,7 +203,7 @@ def _gateway_port(now: Snapshot, router: model.Router, network: model.Network, c
         id=PortId(new_id()),
         project_id="",
         network_id=network.id,
-        mac_address=next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network.id, mac))),
+        mac_address=ipam.free_mac(now, network.id),
         device_owner=OWNER_ROUTER_GATEWAY,
         device_id=router.id,
         port_security_enabled=False,
@@ -224,7 +224,7 @@ def _subnet_port(now: Snapshot, context: Context, router: model.Router, subnet_i
         id=PortId(new_id()),
         project_id=router.project_id,
         network_id=network.id,
-        mac_address=next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network.id, mac))),
+        mac_address=ipam.free_mac(now, network.id),
         fixed_ips=(FixedIp(subnet_id=subnet.id, ip_address=subnet.gateway_ip),),
         device_owner=OWNER_ROUTER_INTERFACE,
         device_id=router.id,

@@ -8,7 +8,7 @@ from warren.core.ids import PortId, SubnetId
 from warren.core.state import OWNER_DHCP, FixedIp
 from warren.server import ipam, model
 from warren.server.attributes.attribute import UNSET, Asked
-from warren.server.context import Context, new_id, new_mac
+from warren.server.context import Context, new_id
 from warren.server.model import Pool
 from warren.server.placement import place_dhcp
 from warren.server.rules.found import named, owned, project_of
@@ -100,7 +100,7 @@ def _new_dhcp_port(now: Snapshot, context: Context, network: model.Network) -> m
         id=PortId(new_id()),
         project_id=network.project_id,
         network_id=network.id,
-        mac_address=next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network.id, mac))),
+        mac_address=ipam.free_mac(now, network.id),
         device_owner=OWNER_DHCP,
         device_id=f"dhcp-{network.id}",
         port_security_enabled=False,
