@@ -159,6 +159,21 @@ def test_a_ping_that_runs_untranslated_is_translated_when_snat_is_switched_on() 
         ping.communicate()
 
 
+def test_where_rules_are_refused_no_path_is_laid() -> None:
+    town = Town(has_gateway=False)
+    wrong = town.site.floating_ip(50, "nonsense")
+    outcome = Namespaces().apply(
+        difference(town.state(gateway_port_id=town.site.gateway_port.id, floating_ips=(wrong,)))
+    )
+    assert any("iptables-restore" in why for why in outcome.failed.values())
+    with netns.entered(town.namespace):
+        tables = netlink.read()
+    assert not [route for route in tables.routes if route.destination == "default"]
+    assert not [each for each in tables.addresses if each.interface.startswith("qg-")]
+    town.set_router(floating_ips=())
+    assert town.red.reaches("203.0.113.1")
+
+
 def test_connections_of_a_floating_ip_end_when_it_is_taken_away() -> None:
     town = Town()
     town.float(50, "10.1.0.7")

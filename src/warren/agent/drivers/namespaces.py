@@ -193,19 +193,20 @@ class _Change:
         return [(key, setting.value) for key, setting in self._removed.items() if key.kind is kind]
 
     def _write_rules(self) -> None:
-        """Rules at once; then forget connections that were translated as they now are not, or not yet."""
+        """Rules at once; then forget connections that were translated as they now are not, or not yet.
+
+        Raises:
+            DriverError: they were refused. Nothing of the path may follow.
+        """
         desired = {key.name: value for key, value in self._wanted(Kind.CHAIN)}
         before = {key.name: old.value for key, (old, _) in self._changed.items() if key.kind is Kind.CHAIN}
         before |= {key.name: setting.value for key, setting in self._removed.items() if key.kind is Kind.CHAIN}
         if not desired and not before:
             return
-        try:
-            iptables.apply(plan(desired, before))
-            had, has = iptables.translations(before), iptables.translations(desired)
-            gone = {address for address, _ in had - has}
-            conntrack.forget_stale(gone, unanswered=bool(before and has - had))
-        except DriverError as error:
-            self.failed[Key(self.name, Kind.CHAIN, "")] = str(error)
+        iptables.apply(plan(desired, before))
+        had, has = iptables.translations(before), iptables.translations(desired)
+        gone = {address for address, _ in had - has}
+        conntrack.forget_stale(gone, unanswered=bool(before and has - had))
 
     def _note_announcements(self) -> None:
         links = netlink.read_links() if any(self._wanted(Kind.ADDRESS)) else {}
