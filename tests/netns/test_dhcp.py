@@ -127,7 +127,9 @@ def test_an_agent_without_memory_finds_everything_as_it_should_be(office: Office
     assert not office.difference(state)
 
 
-@pytest.mark.parametrize("fault", ["killed", "file changed", "file gone", "folder gone", "leases are garbage"])
+@pytest.mark.parametrize(
+    "fault", ["killed", "file changed", "file gone", "folder gone", "file is garbage", "leases are garbage"]
+)
 def test_whatever_is_broken_is_mended(office: Office, fault: str) -> None:
     state, folder = office.state(office.port), office.directory / "dhcp" / office.site.red.id
     office.serve(state)
@@ -141,6 +143,8 @@ def test_whatever_is_broken_is_mended(office: Office, fault: str) -> None:
         (folder / "opts").unlink()
     elif fault == "folder gone":
         subprocess.run(["rm", "-r", str(folder)], check=True)
+    elif fault == "file is garbage":
+        (folder / "host").write_bytes(b"\xff\xfe\x00")
     else:
         (folder / "leases").write_bytes(b"\xff\x00garbage\n1 2 3 4 5 6\n")
     assert office.difference(state) or fault == "leases are garbage"
@@ -167,6 +171,24 @@ def test_of_two_for_one_network_one_stays(office: Office) -> None:
     office.serve(state)
     assert len(office.driver.running()) == 1
     assert office.asks(machine(office.site.red, mac_address=office.port.mac_address))["ip"] == "10.1.0.7"
+
+
+def test_what_a_dead_server_left_goes_with_it(office: Office) -> None:
+    office.serve(office.state(office.port))
+    os.kill(office.pid(), signal.SIGKILL)
+    wait_until(lambda: not office.driver.pids(), "dnsmasq is gone")
+    assert not office.driver.apply(plan({}, office.driver.installed()))
+    assert not office.driver.installed()
+
+
+def test_a_file_that_cannot_be_written_is_said_and_stops_no_other_network(office: Office) -> None:
+    state, folder = office.state(office.port), office.directory / "dhcp" / office.site.red.id
+    (folder / "host" / "in the way").mkdir(parents=True)
+    (office.directory / "dhcp" / "no folder").write_text("")
+    (why,) = Dnsmasq(office.directory / "dhcp").apply(office.difference(state)).values()
+    assert "cannot be written" in why
+    subprocess.run(["rm", "-r", str(folder)], check=True)
+    office.serve(state)
 
 
 def test_a_dnsmasq_that_is_not_warrens_is_left_alone(office: Office) -> None:

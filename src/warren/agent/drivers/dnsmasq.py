@@ -8,6 +8,7 @@ into the background, so it outlives the agent that started it.
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from warren.reconcile.plan import Plan
 
 PID_FILE: Final = "--pid-file="
 END_TIMEOUT_S: Final = 2.0
+RELEASE_TIMEOUT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Dnsmasq:
             key = Key(name, Kind.PROCESS, PROCESS)
             try:
                 self._write(name, changes)
-                if key in changes.remove:
+                if any(gone.namespace == name and gone.kind in (Kind.PROCESS, Kind.FILE) for gone in changes.remove):
                     _end(processes.get(network, ()))
                     self._forget(network)
                 elif (arguments := _wanted(key, changes)) is not None:
@@ -94,7 +96,7 @@ class Dnsmasq:
         return failed
 
     def _folders(self) -> list[Path]:
-        return sorted(self.directory.iterdir()) if self.directory.is_dir() else []
+        return sorted(each for each in self.directory.iterdir() if each.is_dir()) if self.directory.is_dir() else []
 
     def _processes(self) -> dict[str, list[Running]]:
         found: dict[str, list[Running]] = {}
@@ -103,16 +105,23 @@ class Dnsmasq:
         return found
 
     def _write(self, name: str, changes: Plan[Key, Setting]) -> None:
-        """Write files whole: a dnsmasq that reads meanwhile sees the old text or the new."""
+        """Write files whole: a dnsmasq that reads meanwhile sees the old text or the new.
+
+        Raises:
+            Rejected: the disk is full, or something else than a file has the name.
+        """
         texts = {**changes.add, **{key: new for key, (_, new) in changes.change.items()}}
         folder = self.directory / name[len(DHCP_NAMESPACE_PREFIX) :]
         for key, setting in texts.items():
             if key.namespace == name and key.kind is Kind.FILE:
-                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-                new = folder / f".{key.name}"
-                new.write_text(setting.value)
-                new.chmod(0o644)
-                new.replace(folder / key.name)
+                try:
+                    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+                    new = folder / f".{key.name}"
+                    new.write_text(setting.value)
+                    new.chmod(0o644)
+                    new.replace(folder / key.name)
+                except OSError as error:
+                    raise Rejected(f"{folder / key.name} cannot be written: {error.strerror}") from error
 
     def _start(self, name: str, arguments: str) -> None:
         with netns.entered(name):
@@ -127,12 +136,17 @@ class Dnsmasq:
 
     def _release(self, name: str, network: str) -> None:
         """Make dnsmasq forget leases of ports that are gone: it would not give their addresses to anybody else."""
-        stale = list(leases.stale(self.directory / network, HOSTS))
+        folder, end = self.directory / network, time.monotonic() + RELEASE_TIMEOUT_S
+        stale = list(leases.stale(folder, HOSTS))
         if not stale:
             return
         with netns.entered(name):
             for lease in stale:
                 leases.release(lease)
+        while any(leases.stale(folder, HOSTS)):
+            if time.monotonic() > end:
+                raise Unreachable(f"dnsmasq of network {network} keeps leases that it was told to release")
+            time.sleep(0.005)
 
 
 def _wanted(key: Key, changes: Plan[Key, Setting]) -> str | None:
@@ -199,8 +213,6 @@ def _gone(descriptor: int, timeout_s: float) -> bool:
 
 def _text(file: Path) -> str | None:
     try:
-        return file.read_text()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Rejected(f"{file} cannot be read: {error}") from error
+        return file.read_text(errors="replace")
+    except OSError:
+        return None  # absent, or no file: writing it will say

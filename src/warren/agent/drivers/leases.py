@@ -79,5 +79,5 @@ def _message(lease: Lease, server: str) -> bytes:
 def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
+    except OSError:
         return []
