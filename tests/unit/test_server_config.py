@@ -4,9 +4,11 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from warren.core.errors import Unmet
 from warren.core.state import TunnelMode
@@ -89,6 +91,33 @@ def test_an_unreadable_configuration_and_a_busy_port_are_said_in_one_sentence(tm
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "stop what listens there or change `listen`" in refused.stderr
     assert sorted(one.name for one in tmp_path.iterdir()) == ["server.toml"], "nothing was made before the refusal"
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = tmp_path / "server.toml"
+    path.write_text(f'listen = "127.0.0.1:{port}"')
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "warren", "server", "--config", str(path)]
+        process = subprocess.Popen(command, stderr=full)
+    try:
+        assert _answer(f"http://127.0.0.1:{port}/") == 200
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def _answer(url: str) -> int:
+    """The status that the server answers with, once it does."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return urllib3.request("GET", url, retries=False, timeout=5).status
+        except urllib3.exceptions.HTTPError:
+            assert time.monotonic() < deadline, "it never answered"
+            time.sleep(0.02)
 
 
 def test_the_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:

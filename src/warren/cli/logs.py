@@ -1,5 +1,6 @@
 """How the log is written: one line per decision to standard error, as text for people or JSON for machines."""
 
+import contextlib
 import logging
 import sys
 from typing import Final
@@ -22,9 +23,20 @@ def start_log(log_format: str, level: str) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: StandardError(),
         cache_logger_on_first_use=True,
     )
+
+
+class StandardError:
+    """Writes lines to standard error, whose failure is nobody's: on a full disk they are lost, and the work goes on."""
+
+    def info(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    debug = warning = error = critical = info
 
 
 def as_text(_: WrappedLogger, __: str, event: EventDict) -> str:
