@@ -254,7 +254,7 @@ def _url(value: object) -> str:
 
 
 def _ovsdb(value: object) -> str:
-    if isinstance(value, str) and value.partition(":")[0] in {"unix", "tcp", "ssl"} and value.partition(":")[2]:
+    if isinstance(value, str) and value.partition(":")[0] in {"unix", "tcp"} and value.partition(":")[2]:
         return value
     raise ValueError("an OVSDB connection like unix:/run/openvswitch/db.sock")
 

@@ -4,24 +4,21 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from warren import __version__
+from warren.agent.account import Account
 from warren.agent.config import AgentConfig
 from warren.agent.disk import StateDirectory
-from warren.agent.drivers import netns
 from warren.agent.drivers.dnsmasq import Dnsmasq as DnsmasqDriver
-from warren.agent.drivers.flow_monitor import FlowMonitor
-from warren.agent.drivers.kernel_monitor import Event, KernelMonitor, Kind
 from warren.agent.drivers.ovsdb import Ovsdb
-from warren.agent.drivers.ovsdb_monitor import OvsdbMonitor
 from warren.agent.link import StateLink, delays
 from warren.agent.loop import AUDIT, RETRY, Outcome, Pass, Reason, Source, Stage, run_pass
 from warren.agent.preflight import check, layout_of, run_directory
-from warren.agent.report import Picture, Reporter
+from warren.agent.report import Reporter
 from warren.agent.stages.bridges import Bridges
 from warren.agent.stages.dnsmasq import Dnsmasq
 from warren.agent.stages.filters import Filters
@@ -29,11 +26,10 @@ from warren.agent.stages.flows import Flows
 from warren.agent.stages.namespaces import Namespaces
 from warren.agent.stages.replug import Replug
 from warren.agent.stages.underlay import Underlay
-from warren.agent.status import picture
 from warren.agent.transport import Server
 from warren.agent.wake import Wake
+from warren.agent.watch import Watch
 from warren.core.errors import DriverError, Rejected
-from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
 from warren.pipeline.view import Layout
 from warren.sync.messages import Report, Snapshot
 
@@ -43,13 +39,6 @@ if TYPE_CHECKING:
 DNSMASQ_DIRECTORY: Final = "dhcp"
 ONCE_WAIT_S: Final = 5.0
 """How long a single pass waits for the server before it takes what is on disk."""
-
-KERNEL_SOURCES: Final[Mapping[Kind, Source]] = {
-    Kind.LINKS: Source.LINKS,
-    Kind.RULES: Source.RULES,
-    Kind.NAMES: Source.NAMES,
-    Kind.EXIT: Source.EXIT,
-}
 
 log = structlog.get_logger()
 
@@ -66,30 +55,22 @@ class Agent:
         self._config = config
         self._layout = layout_of(config, check(config, Ovsdb(config.ovs.db)))
         self._disk = StateDirectory(config.state_dir)
+        self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
         self._wake = Wake()
         server = Server(config.server, config.host)
         self._reporter = Reporter(server, _identity(config, self._layout), config.report_interval_s)
         self._link = StateLink(server, _remembered(self._disk), self._state_changed, self._server_found)
         self._remembered = self._link.state
-        self._picture = Picture()
-        self._complaints: set[tuple[str, str]] = set()
-        self._is_ready = False
-        self._metrics: Metrics | None = None
-        self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
-        self._kernel = KernelMonitor(self._kernel_changed)
 
     def run(self) -> None:
         """Keep the host as it should be; never returns.
 
         Raises:
-            Unmet: another agent runs.
+            Unmet: another agent runs, or the metrics' address is in use.
         """
         self._disk.hold()
         threading.excepthook = _end
-        if self._config.metrics_listen is not None:
-            from warren.agent.metrics import Metrics  # noqa: PLC0415 - costs memory that most agents need not have
-
-            self._metrics = Metrics(self._config.metrics_listen)
+        account = Account(_metrics(self._config))
         log.info(
             "agent.start",
             host=self._config.host,
@@ -99,14 +80,12 @@ class Agent:
         )
         self._link.start()
         self._reporter.start()
-        self._watch()
-        self._wake.because(AUDIT)
+        watch = Watch(self._config, self._wake)
         while True:
             try:
-                self._run_passes(self._stages())
+                self._run_passes(self._stages(), account, watch)
             except Exception:
                 log.exception("pass.broken", mend="a mistake in Warren: please report it; the host is read anew")
-                self._wake.because(RETRY)
                 time.sleep(1.0)
 
     def run_once(self, *, is_dry: bool, wait_s: float = ONCE_WAIT_S) -> tuple[Outcome, ...]:
@@ -139,14 +118,6 @@ class Agent:
             Dnsmasq(self._dnsmasq),
         )
 
-    def _watch(self) -> None:
-        """Start everything that wakes the loop."""
-        OvsdbMonitor(self._config.ovs.db, lambda _: self._wake.because(Reason(Source.OVSDB))).start()
-        bridges = {INTEGRATION_BRIDGE, TUNNEL_BRIDGE, *self._config.bridge_mappings.values()}
-        for bridge in sorted(bridges):
-            FlowMonitor(bridge, run_directory(self._config), self._flows_changed(bridge)).start()
-        self._kernel.start()
-
     def _state_changed(self) -> None:
         self._wake.because(Reason(Source.STATE))
 
@@ -154,29 +125,25 @@ class Agent:
         self._reporter.say_all_again()
         self._state_changed()
 
-    def _flows_changed(self, bridge: str) -> Callable[[str], None]:
-        return lambda _: self._wake.because(Reason(Source.FLOWS, bridge))
-
-    def _run_passes(self, stages: Sequence[Stage]) -> None:
+    def _run_passes(self, stages: Sequence[Stage], account: Account, watch: Watch) -> None:
         """Pass after pass: at every event, at every audit, and soon again while something is wrong."""
         audit_at_s, retry_at_s, waits = 0.0, math.inf, delays()
         while True:
             reasons = self._wake.wait(min(audit_at_s, retry_at_s) - time.monotonic())
             if time.monotonic() >= audit_at_s:
                 reasons |= {AUDIT}
+                audit_at_s = time.monotonic() + self._config.audit_interval_s
             if time.monotonic() >= retry_at_s:
                 reasons |= {RETRY}
+                retry_at_s = math.inf
             if not reasons:
                 continue
-            is_right = self._run_pass(stages, reasons)
-            if AUDIT in reasons:
-                audit_at_s = time.monotonic() + self._config.audit_interval_s
-            if is_right:
+            if self._run_pass(stages, reasons, account, watch):
                 retry_at_s, waits = math.inf, delays()
-            elif RETRY in reasons or retry_at_s is math.inf:
+            elif math.isinf(retry_at_s):
                 retry_at_s = time.monotonic() + next(waits)
 
-    def _run_pass(self, stages: Sequence[Stage], reasons: frozenset[Reason]) -> bool:
+    def _run_pass(self, stages: Sequence[Stage], reasons: frozenset[Reason], account: Account, watch: Watch) -> bool:
         """One pass; whether the host was read back as desired."""
         started_at = time.monotonic()
         self._remember()
@@ -184,19 +151,15 @@ class Agent:
         if state is None:
             return True
         if any(reason.source is Source.NAMES for reason in reasons):
-            self._watch_namespaces()
+            watch.namespaces()
         now = Pass(state=state, reasons=reasons, forget=self._wake.forget)
         outcomes = run_pass(now, stages)
-        self._picture = picture(now, outcomes, self._picture)
-        self._reporter.show(self._picture)
-        self._watch_namespaces()
+        picture = account.of(now, outcomes, took_s=time.monotonic() - started_at)
+        self._reporter.show(picture)
+        watch.namespaces()
         if AUDIT in reasons or any(outcome.changes for outcome in outcomes if outcome.stage == Dnsmasq.name):
-            self._kernel.watch_processes(self._dnsmasq.pids())
-        took_s = time.monotonic() - started_at
-        self._say(now, outcomes, 1000 * took_s)
-        if self._metrics is not None:
-            self._metrics.count(now, outcomes, took_s=took_s, is_connected=self._link.is_connected)
-        return not self._picture.errors
+            watch.processes(self._dnsmasq.pids())
+        return not picture.errors
 
     def _remember(self) -> None:
         """Put the newest state on disk before it is applied, so that a restart goes on from it, never back."""
@@ -208,42 +171,20 @@ class Agent:
             except DriverError as error:
                 log.warning("state.not_remembered", because=str(error))
 
-    def _watch_namespaces(self) -> None:
-        ours = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
-        self._kernel.watch_namespaces(name for name in netns.names() if name.startswith(ours))
-
-    def _kernel_changed(self, event: Event) -> None:
-        self._wake.because(Reason(KERNEL_SOURCES[event.kind], event.name))
-
-    def _say(self, now: Pass, outcomes: Sequence[Outcome], took_ms: float) -> None:
-        """One line per pass that changed something, one per complaint that is new or over."""
-        complaints = {(key or "host", why) for outcome in outcomes for key, why in outcome.wrong.items()}
-        complaints |= {(outcome.stage, outcome.failure) for outcome in outcomes if outcome.failure}
-        for subject, why in sorted(complaints - self._complaints):
-            log.warning("object.wrong", object=subject, because=why)
-        for subject, why in sorted(self._complaints - complaints):
-            log.info("object.right", object=subject, was=why)
-        self._complaints = complaints
-        changes = sum(outcome.changes for outcome in outcomes)
-        say = log.info if changes or not self._is_ready else log.debug
-        say(
-            "pass.done" if self._is_ready else "agent.ready",
-            revision=now.state.revision,
-            stages=len(outcomes),
-            changes=changes,
-            failed=len(complaints),
-            took_ms=round(took_ms),
-            slowest=max(outcomes, key=lambda outcome: outcome.took_ms).stage,
-            because=",".join(sorted({reason.source.value for reason in now.reasons})),
-        )
-        self._is_ready = True
-
 
 def _end(broken: threading.ExceptHookArgs) -> None:
     """A thread that broke would be missed by nobody: end the process. The host stays as it is; it is started again."""
     thread = broken.thread.name if broken.thread else "a thread"
     log.error("thread.broken", thread=thread, because=repr(broken.exc_value), mend="a mistake in Warren: report it")
     os._exit(1)
+
+
+def _metrics(config: AgentConfig) -> "Metrics | None":
+    if config.metrics_listen is None:
+        return None
+    from warren.agent.metrics import Metrics  # noqa: PLC0415 - costs memory that most agents need not have
+
+    return Metrics(config.metrics_listen)
 
 
 def _remembered(disk: StateDirectory) -> Snapshot | None:

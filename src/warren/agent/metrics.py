@@ -22,7 +22,6 @@ class Metrics:
         self._changes = Counter("warren_agent_changes", "Changes made on the host.", ["stage"], registry=registry)
         self._wrong = Gauge("warren_agent_wrong", "Objects that are not as desired.", ["stage"], registry=registry)
         self._revision = Gauge("warren_agent_revision", "Revision of the desired state.", registry=registry)
-        self._connected = Gauge("warren_agent_connected", "Whether the server is there.", registry=registry)
         try:
             start_http_server(listen[1], addr=listen[0], registry=registry)
         except OSError as error:
@@ -30,11 +29,10 @@ class Metrics:
                 f"metrics cannot be served on {listen[0]}:{listen[1]} ({error.strerror}): change metrics.listen"
             ) from error
 
-    def count(self, now: Pass, outcomes: Sequence[Outcome], *, took_s: float, is_connected: bool) -> None:
+    def count(self, now: Pass, outcomes: Sequence[Outcome], *, took_s: float) -> None:
         """Take a pass in."""
         self._pass_seconds.observe(took_s)
         self._revision.set(now.state.revision)
-        self._connected.set(is_connected)
         for outcome in outcomes:
             self._changes.labels(outcome.stage).inc(outcome.changes)
             self._wrong.labels(outcome.stage).set(len(outcome.wrong) + bool(outcome.failure))
