@@ -234,6 +234,23 @@ def test_names_that_mean_nothing_or_too_much_are_refused() -> None:
         asked(known, "vm1", "vm2", "tcpp 22")
 
 
+def test_a_packet_that_somebody_else_takes_is_not_delivered(copy: Path) -> None:
+    """The DHCP server's namespace has vm2's address too, and vm1 was told its MAC address."""
+    edit("compute1/ns_vm1", r"^(192\.168\.1\.24 dev eth0 lladdr )\S+", r"\g<1>fa:16:3e:40:4a:b2")(copy)
+    edit(
+        "network/ns_qdhcp-610c7e1c-a6a8-4e54-8632-a9cce9639fa0", r"^( +inet )192\.168\.1\.2/24", r"\g<1>192.168.1.24/24"
+    )(copy)
+    found = asked(estate(copy), "vm1", "vm2")
+    assert found.verdict is Verdict.MISDELIVERED
+    assert found.paths[0].way[-1].host == "network"
+
+
+def test_a_floating_ip_that_no_router_has_is_not_outside(copy: Path) -> None:
+    edit(f"network/ns_{ROUTER}", r"^ +inet 203\.0\.113\.165/32.*\n", "")(copy)
+    edit(f"network/iptables-save_{ROUTER}", r"^-A \S+ -d 203\.0\.113\.165/32.*\n", "")(copy)
+    assert not asked(estate(copy), "vm2", FLOATING).verdict.is_success
+
+
 def test_one_name_of_two_things_is_refused(copy: Path) -> None:
     shutil.copy(copy / "compute1" / "ns_vm1", copy / "compute2" / "ns_other")
     edit("compute2/ns_other", r"fa:16:3e:ba:78:de", "fa:16:3e:ba:78:df")(copy)

@@ -8,6 +8,7 @@ class Verdict(Enum):
     """How a packet ended; each has one condition."""
 
     DELIVERED = "delivered to who owns the destination address"
+    MISDELIVERED = "delivered to somebody else who has the destination's address"
     LEFT = "left the captured hosts by a physical interface, towards the destination"
     DROPPED_FLOW = "dropped by a flow"
     DROPPED_MISS = "dropped: no flow of the table matches"

@@ -138,7 +138,12 @@ def _there(world: World, source: Endpoint, packet: IpPacket, title: str, target:
 def _ended(walk: Walk, target: Endpoint | None) -> Ended:
     """Choose the copy that decided."""
     if walk.delivered:
-        delivery = walk.delivered[0]
+        delivery = next((each for each in walk.delivered if _is_meant(each, target)), None)
+        if delivery is None:
+            where = walk.hops[walk.delivered[0].hop]
+            because = f"{where.host}, {where.place}: {where.what}"
+            mend = "one holder for each address: take it from this one, or its MAC address out of neighbour tables"
+            return Ended(walk.path(walk.delivered[0].hop, Verdict.MISDELIVERED, because, mend))
         return Ended(walk.path(delivery.hop, Verdict.DELIVERED, Verdict.DELIVERED.value), delivery=delivery)
     if walk.departed and _may_be_outside(walk, target):
         departure = walk.departed[0]
@@ -148,6 +153,19 @@ def _ended(walk: Walk, target: Endpoint | None) -> Ended:
     verdict = hop.end or Verdict.DROPPED_FLOW
     because = f"{hop.host}, {hop.place}: {hop.what}"
     return Ended(walk.path(index, verdict, because, hop.mend))
+
+
+def _is_meant(delivery: Delivery, target: Endpoint | None) -> bool:
+    """Whether who took the packet is who it was for; of an address that is translated nobody can say before."""
+    if target is None or target.port is None:
+        return True
+    if delivery.port is not None:
+        taken_by = (delivery.port.host.name, delivery.port.port.name)
+        return taken_by == (target.port.host.name, target.port.port.name)
+    kernel, namespace = delivery.kernel, target.namespace
+    if kernel is None or namespace is None:
+        return False
+    return (kernel.host.name, kernel.namespace.name) == (target.port.host.name, namespace.name)
 
 
 def _may_be_outside(walk: Walk, target: Endpoint | None) -> bool:
@@ -160,6 +178,8 @@ def _is_there(world: World, target: Endpoint) -> bool:
     if not target.is_outside:
         return True
     ip = target.ips[0] if target.ips else ""
+    if any(floating.address == ip for floating in world.estate.names.floating_ips.values()):
+        return True
     return any(ns.holder_of(ip) for host in world.estate.hosts for ns in host.namespaces)
 
 
