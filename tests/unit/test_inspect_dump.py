@@ -72,6 +72,10 @@ def test_named_ports_and_tables_with_spaces_and_commas_stay_whole() -> None:
     assert [(flow.table, flow.match_text) for flow in dump.flows] == [(4, 'in_port="a, b"')]
 
 
+def test_a_duration_that_is_none_is_left_out() -> None:
+    assert only(" cookie=0x0, duration=1.2.3s, table=0, n_packets=0, priority=1,ip actions=drop").duration_s is None
+
+
 def test_headings_comments_and_blank_lines_are_no_problem() -> None:
     dump = read_dump("NXST_FLOW reply (xid=0x4):\nOFPST_FLOW reply (OF1.3) (xid=0x2): flags=[more]\n\n# note\n")
     assert dump.flows == ()

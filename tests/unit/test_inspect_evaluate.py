@@ -1,10 +1,12 @@
 """The evaluator on small tables: what each action does, what is learned, what is said not to be modelled."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from warren.inspect.decode import Decoder
+from warren.inspect.evaluate.hosts import models_of
 from warren.inspect.evaluate.model import Assumed, BridgeModel, PortModel, Tracking, tables_of
 from warren.inspect.evaluate.outcome import Outcome
 from warren.inspect.evaluate.packet import described, packet
@@ -14,6 +16,7 @@ from warren.inspect.parse.dump import read_dump
 from warren.inspect.parse.groups import read_groups
 from warren.inspect.parse.problem import Unreadable
 from warren.inspect.parse.values import PORTS
+from warren.inspect.snapshot.host import read_host
 
 FRAME = (
     "in_port=1,tcp,dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:02,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_dst=80,nw_ttl=9"
@@ -73,14 +76,22 @@ def headers(outcome: Outcome, field: f.Field) -> list[int]:
         ("output(port=3,max_len=20)", [3]),
         ("NORMAL", [2, 3]),
         ("output:65535", []),
+        ("load:5->NXM_OF_IP_SRC[],move:NXM_OF_ARP_SPA[]->NXM_OF_IP_SRC[],pop:NXM_NX_REG0[],output:2", [2]),
+        ("clone(output:2,resubmit(,1)),clone(goto_table:1)", [2, 3, 3]),
+        ("clone(resubmit(,0))", None),
+        ("clone(dec_ttl,resubmit(,0))", [PORTS["CONTROLLER"]]),
     ],
 )
-def test_a_packet_goes_where_the_actions_say(actions: str, expected: list[int]) -> None:
+def test_a_packet_goes_where_the_actions_say(actions: str, expected: list[int] | None) -> None:
     groups = "group_id=1,type=indirect,bucket=actions=output:2\ngroup_id=2,type=all,bucket=output:2,bucket=output:3"
     outcome = follow(
         f"table=0,priority=1,actions={actions}\ntable=1,priority=1,in_port=1,actions=output:3", groups=groups
     )
-    assert (ports_of(outcome), outcome.not_modelled, outcome.error) == (expected, (), "")
+    if expected is None:
+        assert "Open vSwitch drops" in outcome.error
+        assert outcome.sent == ()
+    else:
+        assert (ports_of(outcome), outcome.not_modelled, outcome.error) == (expected, (), "")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +134,26 @@ def test_headers_are_written_only_where_the_packet_has_them() -> None:
     assert headers(outcome, f.IP_DST) == [0]
     assert headers(outcome, f.TP_DST) == [0]
     assert headers(outcome, f.ETH_DST) == [5]
+
+
+def test_tags_are_written_as_the_actions_say() -> None:
+    assert headers(follow("table=0,actions=mod_vlan_vid:5,output:2"), f.VLAN_TCI) == [0x1005]
+    assert headers(follow("table=0,actions=mod_vlan_pcp:3,output:2"), f.VLAN_TCI) == [0x7000]
+    matched = "table=0,dl_vlan=9,actions=mod_vlan_vid:5,mod_vlan_pcp:1,output:2"
+    assert headers(follow(matched, f"{FRAME},dl_vlan=9"), f.VLAN_TCI) == [0x3005]
+    udp = FRAME.replace("tcp", "udp")
+    assert headers(follow("table=0,actions=load:1->NXM_NX_TCP_FLAGS[],output:2", udp), f.TCP_FLAGS) == [0]
+
+
+def test_an_untagged_frame_takes_the_native_vlan_of_its_port() -> None:
+    ports = {
+        1: PortModel(number=1, name="n", tag=5, vlan_mode="native-tagged"),
+        2: PortModel(number=2, name="a", tag=5),
+    }
+    model = bridge("table=0,actions=NORMAL", ports)
+    group = packet(FRAME.replace("dl_src=00:00", "dl_src=01:00"))
+    outcome = evaluate({"br0": model}, "br0", group)
+    assert (ports_of(outcome), outcome.seen) == ([2], ())
 
 
 def test_a_ttl_that_is_used_up_goes_to_the_controller_and_ends_the_list() -> None:
@@ -258,6 +289,41 @@ def test_without_ports_normal_and_flood_cannot_be_followed(actions: str) -> None
     outcome = evaluate({"br0": model}, "br0", packet(FRAME))
     assert ports_of(outcome) == [7]
     assert "ports of br0 are not known" in outcome.not_modelled[0]
+
+
+def test_passes_without_end_are_given_up() -> None:
+    assert "passes" in follow("table=0,ip,actions=ct(table=0)").not_modelled[0]
+
+
+def test_what_the_tracker_translates_is_in_the_packet() -> None:
+    flows = "table=0,ip,actions=ct(table=1,nat(src=10.0.0.9))\ntable=1,ip,nw_src=10.0.0.9,actions=output:2"
+    translated = Assumed(tracking=Tracking(rewritten={f.IP_SRC.order: 0x0A000009}, mark=3, label=4))
+    outcome = evaluate({"br0": bridge(flows)}, "br0", packet(FRAME), translated)
+    assert (ports_of(outcome), headers(outcome, f.CT_MARK), headers(outcome, f.CT_LABEL)) == ([2], [3], [4])
+
+
+def test_bridges_that_send_to_each_other_for_ever_are_given_up() -> None:
+    def mirror(name: str, other: str) -> BridgeModel:
+        ports = {
+            1: PortModel(number=1, name="p1"),
+            8: PortModel(number=8, name=f"to-{other}", peer=(other, f"to-{name}")),
+        }
+        return bridge("table=0,actions=IN_PORT,output:8", ports, name=name)
+
+    both = {"a": mirror("a", "b"), "b": mirror("b", "a")}
+    assert "Open vSwitch drops" in evaluate(both, "a", packet(FRAME)).error
+    both["b"].ports = {}
+    assert [(sent.bridge, sent.port) for sent in evaluate(both, "a", packet(FRAME)).sent] == [("a", 1)]
+
+
+def test_a_captured_host_becomes_bridges_joined_by_their_patches() -> None:
+    folder = Path(__file__).parents[1] / "fixtures" / "neutron" / "6c-vm1-vm2-ping" / "compute1"
+    host = read_host("compute1", {path.name: path.read_text() for path in folder.iterdir()})
+    models = models_of(host)
+    arp = "in_port=2,arp,arp_op=1,dl_src=fa:16:3e:ba:78:de,dl_dst=ff:ff:ff:ff:ff:ff,arp_spa=192.168.1.139"
+    outcome = evaluate(models, "br-int", packet(arp))
+    assert {(sent.bridge, sent.port) for sent in outcome.sent} == {("br-tun", 2), ("br-tun", 3), ("br-int", 65534)}
+    assert set(headers(outcome, f.TUN_ID)) == {5872, 0}
 
 
 def test_a_port_with_tags_in_tags_is_not_modelled() -> None:

@@ -11,10 +11,11 @@ from warren.core.errors import Invalid
 from warren.inspect.decode import Decoder
 from warren.inspect.diff import Side, difference
 from warren.inspect.explain.context import alone
-from warren.inspect.explain.pipelines import HAVANA_TUN, NEUTRON_TUN, WARREN, recognise
+from warren.inspect.explain.pipelines import HAVANA_TUN, NEUTRON_INT, NEUTRON_TUN, WARREN, recognise
 from warren.inspect.explain.sentence import explain
 from warren.inspect.filter_flows import read_filter
 from warren.inspect.parse.dump import read_dump
+from warren.inspect.show import duration
 from warren.inspect.watch import Happening, events
 
 NEUTRON = Path(__file__).parents[1] / "fixtures" / "neutron"
@@ -68,6 +69,13 @@ def test_a_learn_flow_says_what_it_will_write() -> None:
     assert "for its sender lose their tag, get its VNI and go where this one came from" in told
 
 
+def test_warrens_cookies_name_who_asked_for_a_flow() -> None:
+    peer = "cookie=0x001000000a090002,table=0,priority=1,in_port=2,actions=resubmit(,4)"
+    assert sentence(peer).endswith("asked for by the peer 10.9.0.2.")
+    segment = "cookie=0x0011abcdef012345,table=4,priority=1,tun_id=0x1,actions=mod_vlan_vid:1,resubmit(,10)"
+    assert sentence(segment).endswith("asked for by abcdef012345 (segment).")
+
+
 def test_the_two_numberings_of_neutron_and_warrens_own_are_told_apart() -> None:
     havana = (
         "table=1,priority=0,dl_dst=00:00:00:00:00:00/01:00:00:00:00:00,actions=resubmit(,20)\n"
@@ -80,6 +88,8 @@ def test_the_two_numberings_of_neutron_and_warrens_own_are_told_apart() -> None:
     ours = "cookie=0x0011abcdef012345,table=4,priority=1,tun_id=0x1,actions=mod_vlan_vid:1,resubmit(,10)"
     assert recognise("br-tun", read_dump(ours).flows) is WARREN["tun"]
     assert recognise("", read_dump("table=0,actions=drop").flows) is None
+    firewall = (LAST / "compute1" / "dump-flows_br-int").read_text()
+    assert recognise("saved.txt", read_dump(firewall).flows) is NEUTRON_INT
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,29 @@ def test_the_two_numberings_of_neutron_and_warrens_own_are_told_apart() -> None:
             "nat(src=10.0.0.1)",
         ),
         ("table=5,priority=3,actions=controller(max_len=9),move:reg0[0..7]->reg1[0..7],output:reg3", "reg3"),
+        ("table=5,priority=3,ip,nw_proto=89,actions=drop", "Packets of IP protocol 89 are dropped"),
+        ("table=5,priority=3,dl_type=0x88cc,actions=drop", "Frames of type 0x88cc are dropped"),
+        ("table=5,priority=3,vlan_tci=0x0005/0x000f,actions=drop", "with vlan_tci=0x0005/0x000f"),
+        ("table=5,priority=3,tun_id=0x5/0xf,actions=drop", "with tun_id=0x5/0xf"),
+        ("table=5,priority=3,dl_dst=fa:16:3e:00:00:00/ff:ff:ff:00:00:00,actions=drop", "to fa:16:3e:00:00:00/ff:ff:ff"),
+        ("table=5,priority=3,ct_state=0/0,actions=drop", "All frames are dropped"),
+        (
+            "table=5,priority=3,actions=load:1->NXM_NX_REG3[],mod_dl_dst:fa:16:3e:00:00:01",
+            "addressed to fa:16:3e:00:00:01",
+        ),
+        ("table=5,priority=3,actions=output:1,strip_vlan,output:2", "go to port 1, then go to port 2, without a tag"),
+        ("table=5,priority=3,actions=output:far", "go to far"),
+        (
+            "table=5,priority=3,actions=learn(table=6,idle_timeout=5,eth_type=0x800,in_port,udp_dst=udp_src,load:reg1->reg2)",
+            "until unused for 5 s",
+        ),
+        ("table=5,priority=3,actions=write_actions(output:1)", "at the end of the pipeline: go to port 1"),
+        ("table=5,priority=3,actions=check_pkt_larger(1400)->reg0[3]", "larger than 1400 bytes"),
+        ("table=5,priority=3,actions=enqueue:1:7", "use queue 7"),
+        (
+            "table=5,priority=3,actions=push_vlan:0x8100,pop:reg0,push:reg1,exit,multipath(eth_src,0,hrw,1,0,reg0[])",
+            "multipath",
+        ),
         ("table=5,priority=3,idle_timeout=60,duration=3s,idle_age=10,actions=drop", "gone in 50 s unless refreshed"),
     ],
 )
@@ -123,6 +156,8 @@ def test_a_flow_of_an_unknown_pipeline_is_told_field_by_field(flow: str, words: 
         ("remaining>0", 3),
         ("in_port=1", 1),
         ("cookie=0x650fc4e1a50ef5db", 20),
+        ('actions="resubmit(,22)"', 2),
+        ("flags!=x", 20),
     ],
 )
 def test_a_filter_takes_what_it_says(text: str, count: int) -> None:
@@ -132,7 +167,7 @@ def test_a_filter_takes_what_it_says(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["table=", "table=x", "(table=1", "table=1 table=2", "nosuch=1", "and", "dl_dst>1", "!"]
+    "text", ["table=", "table=x", "(table=1", "table=1 table=2", "nosuch=1", "and", "dl_dst>1", "!", "table=1 and"]
 )
 def test_a_filter_that_is_none_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Invalid, match="write for example"):
@@ -151,6 +186,26 @@ def test_spelling_cookies_and_counters_are_no_difference() -> None:
     assert not difference(Side(one.flows, Decoder()), Side(two.flows, Decoder()))
     found = difference(Side(one.flows, Decoder()), Side(two.flows, Decoder()), with_cookies=True)
     assert len(found.changed) == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("enqueue:1:2", "set_queue:2,output:1,pop_queue"),
+        ("mod_vlan_pcp:3", "set_field:3->vlan_pcp"),
+        ("load:0xf005->NXM_OF_VLAN_TCI[]", "mod_vlan_vid:5,mod_vlan_pcp:7"),
+        ("load:0->NXM_OF_VLAN_TCI[]", "strip_vlan"),
+        ("load:1->NXM_NX_REG1[],load:2->NXM_NX_REG0[]", "set_field:0x200000001->xreg0"),
+        ("load:1->NXM_NX_REG0[0..3],load:2->NXM_NX_REG0[4..7]", "load:0x21->NXM_NX_REG0[0..7]"),
+        ("clone(resubmit(,5))", "clone(goto_table:5)"),
+        ("mod_nw_tos:184", "set_field:46->ip_dscp"),
+        ("set_field:1->in_port", "load:1->NXM_OF_IN_PORT[]"),
+        ("set_field:5->reg0[3..9]", "load:5->NXM_NX_REG0[3..9]"),
+    ],
+)
+def test_actions_that_do_the_same_are_no_difference(left: str, right: str) -> None:
+    one, two = (read_dump(f"table=0,priority=1,actions={actions}") for actions in (left, right))
+    assert not difference(Side(one.flows, Decoder()), Side(two.flows, Decoder()))
 
 
 def test_added_removed_and_changed_flows_are_told_apart() -> None:
@@ -187,6 +242,20 @@ def test_watching_tells_birth_refreshment_and_death() -> None:
         (Happening.REFRESHED, "1"),
         (Happening.EXPIRED, "2"),
     ]
+
+
+def test_an_address_that_is_none_is_refused_by_a_filter() -> None:
+    dump = read_dump("table=0,actions=drop")
+    with pytest.raises(Invalid, match="Ethernet"):
+        read_filter("dl_dst=nobody")(dump.flows[0], Decoder())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0s"), (59, "59s"), (61, "1m01s"), (3600, "1h00m"), (90000, "1d01h"), (10**7, "115d17h")],
+)
+def test_a_duration_has_two_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_what_is_shown_is_aligned_named_and_free_of_escapes() -> None:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from warren.inspect.parse import fields
 from warren.inspect.parse.actions import print_actions
 from warren.inspect.parse.match import read_match
 from warren.inspect.parse.problem import Unreadable
 from warren.inspect.parse.read_actions import Names, read_actions
+from warren.inspect.parse.values import HEXADECIMAL
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,13 @@ from warren.inspect.parse.read_actions import Names, read_actions
         "conj_id=16,in_port=LOCAL",
         "tcp,tp_src=0x3e8/0xfff8,tcp_flags=+syn-ack,nw_frag=not_later,nw_tos=32,nw_ecn=1",
         "vlan_tci=0x0000/0x1fff",
+        "vlan_tci=0xe005",
+        "dl_vlan_pcp=3",
+        "eth,tun_metadata0",
+        "packet_type=0x10800",
+        "nw_tos=4,ip",
+        "ip,nw_ecn=2",
+        'in_port="a \\"b\\\\"',
         "vlan_tci=0x0001/0x0fff",
     ],
 )
@@ -51,6 +60,8 @@ def test_a_match_printed_reads_back_to_the_same_match(text: str) -> None:
         ("ct_state=0x21/0x21", "ct_state=+new+trk"),
         ("ip,nw_src=0.0.0.0/0", "ip"),
         ("ip,ip_dscp=8", "ip,nw_tos=32"),
+        ("dl_src=fa:16:3e:0:0:1", "dl_src=fa:16:3e:00:00:01"),
+        ("ct_state=est|trk", "ct_state=0x22"),
     ],
 )
 def test_two_spellings_of_a_match_are_equal(left: str, right: str) -> None:
@@ -116,6 +127,8 @@ def test_names_of_ports_become_numbers_where_a_map_is_given() -> None:
         "sample(probability=1,obs_domain_id=NXM_NX_REG0[],sampling_port=p1,ingress)",
         "bundle_load(nw_src,0,hrw,ofport,reg0[0..15],members:1,p2)",
         "move:eth_src[]->xxreg0[0..47]",
+        "push_vlan:0x88a8,push:reg0,pop:reg1[3],dec_ttl,dec_ttl(1,2),output:reg0",
+        "ct(nat),ct(nat(dst=10.0.0.1:80-90,random)),ct(nat())",
     ],
 )
 def test_actions_printed_read_back_to_the_same_actions(text: str) -> None:
@@ -140,6 +153,9 @@ def test_actions_printed_read_back_to_the_same_actions(text: str) -> None:
         ("mod_vlan_vid:9999", "12 bits"),
         ("ct(nat(via=1.2.3.4))", "nat knows no"),
         ("check_pkt_larger(5)", "'->' is missing"),
+        ("mod_vlan_pcp:9", "3 bits"),
+        ("mod_nw_tos:3", "does not take"),
+        ("set_field:nosuch->in_port", "no port is called so"),
         ("goto_table:300", "at most 255"),
         ("clone(" * 200 + ")" * 200, "nested"),
     ],
@@ -148,6 +164,12 @@ def test_what_is_wrong_in_actions_is_said(text: str, words: str) -> None:
     with pytest.raises(Unreadable, match=words) as raised:
         read_actions(text)
     assert raised.value.message.isprintable()
+
+
+def test_two_fields_cannot_have_one_name() -> None:
+    with pytest.raises(ValueError, match="two fields are called reg0"):
+        fields._cell("reg0", 32, HEXADECIMAL)
+    assert repr(fields.IN_PORT) == "<field in_port>"
 
 
 def test_the_place_of_a_wrong_action_is_its_offset() -> None:

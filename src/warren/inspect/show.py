@@ -68,12 +68,13 @@ def _row(flow: Flow, names: "_Namer") -> Row:
     )
 
 
+_UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
+
+
 def duration(seconds: float) -> str:
     """`7s`, `3m12s`, `5h02m`, `12d03h`: two units, so that columns stay narrow."""
     whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    for size, unit, smaller, smaller_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+    for size, unit, smaller, smaller_unit in _UNITS:
         if whole >= size:
             return f"{whole // size}{unit}{whole % size // smaller:02d}{smaller_unit}"
     return f"{whole}s"

@@ -146,7 +146,7 @@ class _Run:
             if scope.ended:
                 return None
             kind = type(action)
-            if kind is a.Resubmit or kind is a.GotoTable:
+            if isinstance(action, a.Resubmit | a.GotoTable):
                 target, in_port = self.target(action, table, scope)
                 is_forward = isinstance(target, int) and isinstance(table, int) and target > table
                 if index == last and is_forward:
@@ -158,11 +158,9 @@ class _Run:
                 return None
         return None
 
-    def target(self, action: a.Action, table: a.TableId, scope: Scope) -> tuple[a.TableId, int | None]:
+    def target(self, action: a.Resubmit | a.GotoTable, table: a.TableId, scope: Scope) -> tuple[a.TableId, int | None]:
         if isinstance(action, a.GotoTable):
             return action.table, None
-        if not isinstance(action, a.Resubmit):
-            raise TypeError(action)
         if action.ct:
             raise Unknown("resubmit with the connection's original addresses")
         if isinstance(action.port, str):

@@ -176,7 +176,7 @@ def _looked_at(spec: a.LearnSpec) -> str:
     """One condition of the flow that will be learned."""
     target, source = spec.target, spec.source
     if target is None or source is None:
-        return f"with {target and _name(target)} {spec.value:#x}"
+        return f"with {_name(target) if target else 'nothing'} {spec.value:#x}"
     if target.field is f.VLAN_TCI and source.field is f.VLAN_TCI:
         return "of this frame's network"
     if target.field is f.ETH_DST and source.field is f.ETH_SRC:

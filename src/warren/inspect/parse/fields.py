@@ -65,11 +65,11 @@ def _alias(name: str, bits: int, shape: Format, nxm: str, pieces: tuple[Piece, .
 
 
 def _declare(field: Field) -> Field:
+    names = {field.name, field.nxm, *field.others}
+    for name in names & BY_NAME.keys():
+        raise ValueError(f"two fields are called {name}")
     FIELDS.append(field)
-    for name in {field.name, field.nxm, *field.others}:
-        if name in BY_NAME:
-            raise ValueError(f"two fields are called {name}")
-        BY_NAME[name] = field
+    BY_NAME.update(dict.fromkeys(names, field))
     return field
 
 
