@@ -23,7 +23,7 @@ from warren.inspect.parse.dump import read_dump
 from warren.testing.ovs import PrivateOvs, private_ovs
 from warren.testing.packets import Packets
 from warren.testing.random_pipelines import random_pipeline
-from warren.testing.referee import disagreement, host_of, of_evaluator, of_switch, packet_text
+from warren.testing.referee import host_of, packet_text, verdict
 
 RUNS = 5
 FLOWS = 40_000
@@ -165,10 +165,7 @@ def _disagrees(ovs: PrivateOvs, models: Mapping[str, BridgeModel], seed: int) ->
         if outcome.not_modelled:
             continue
         said = ovs.appctl("ofproto/trace", bridge, packet_text(values), *(["--ct-next", "trk,new"] * 8))
-        if outcome.error or "Translation failed" in said:
-            yield bool(outcome.error) is not ("Translation failed" in said)
-        else:
-            yield bool(disagreement(of_evaluator(outcome, models), of_switch(said, ports)))
+        yield bool(verdict(outcome, models, said, ports))
 
 
 FIGURES = (

@@ -18,15 +18,17 @@ from warren.inspect.evaluate import changes, classifier, run
 from warren.inspect.evaluate.hosts import models_of
 from warren.inspect.evaluate.model import Assumed, BridgeModel, Tracking
 from warren.inspect.evaluate.outcome import Outcome
+from warren.inspect.evaluate.packet import packet
 from warren.inspect.evaluate.run import evaluate
 from warren.inspect.normal import normal_actions
 from warren.inspect.parse import actions
+from warren.inspect.parse.groups import read_groups
 from warren.inspect.parse.values import CT_STATE
 from warren.testing.bench import Bench
 from warren.testing.ovs import PrivateOvs, private_ovs
 from warren.testing.packets import Packets
 from warren.testing.random_pipelines import MACS, random_pipeline
-from warren.testing.referee import disagreement, host_of, of_evaluator, of_switch, packet_text
+from warren.testing.referee import host_of, packet_text, verdict
 from warren.testing.states import full_scene
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -58,10 +60,7 @@ def play(ovs: PrivateOvs, models: Mapping[str, BridgeModel], count: int, seed: i
             continue
         text = packet_text(values)
         said = ovs.appctl("ofproto/trace", bridge, text, *(["--ct-next", state] * 8))
-        if outcome.error or "Translation failed" in said:
-            different = "" if outcome.error and "Translation failed" in said else f"one gives up: {outcome.error}"
-        else:
-            different = disagreement(of_evaluator(outcome, models), of_switch(said, ports))
+        different = verdict(outcome, models, said, ports)
         if different:
             match.disagreements.append(f"{bridge} {text} ct_state={state}: {different}\n{said}")
     return match
@@ -184,6 +183,69 @@ def test_random_tables_are_followed_or_said_not_to_be_modelled(ovs: PrivateOvs, 
     assert all(reason.startswith(("whether mod_vlan_vid", "more than 32 passes")) for reason in match.not_modelled)
     assert sum(match.not_modelled.values()) < 300
     assert len({table for _, table, _ in match.visited}) > 5
+
+
+PARTICULAR = (
+    "exit,output:2",
+    "clone(output:2,exit),output:3",
+    "resubmit(,1),output:2",
+    "resubmit(,2),output:2",
+    "clone(resubmit(,2)),output:2",
+    "resubmit:2,output:3",
+    "clone(clone(exit),output:2),output:3",
+    "group:1,output:2",
+    "group:2",
+    "clone(group:2),output:4",
+    "output:2,write_actions(output:3,set_field:00:00:00:00:00:09->eth_dst)",
+    "write_actions(output:3,dec_ttl,push_vlan:0x8100),goto_table:3",
+    "write_actions(output:3),goto_table:3",
+    "write_actions(output:3,group:1),goto_table:1",
+    "clear_actions,write_actions(output:3)",
+    "output(port=3,max_len=64),output:2",
+    "output:1,IN_PORT",
+    "load:2->NXM_OF_IN_PORT[],output:1,output:2",
+    "load:9->NXM_NX_REG0[],output:NXM_NX_REG0[0..15],load:3->NXM_NX_REG0[],output:NXM_NX_REG0[]",
+    "push:NXM_NX_REG0[],load:2->NXM_NX_REG0[],pop:NXM_NX_REG1[],output:NXM_NX_REG0[]",
+    "push_vlan:0x8100,set_field:4101->vlan_vid,output:2,push_vlan:0x8100,set_field:4102->vlan_vid,output:3,pop_vlan,output:4",
+    "push_vlan:0x8100,set_field:3->vlan_pcp,output:2",
+    "dec_ttl,output:2,dec_ttl(1,2),output:3",
+    "set_field:1.2.3.4/255.255.0.0->ip_dst,output:2",
+    "move:NXM_OF_IP_SRC[0..15]->NXM_OF_IP_DST[16..31],output:2",
+    "set_field:7->tcp_dst,set_field:2->nw_ecn,set_field:9->nw_ttl,output:2",
+    "ct_clear,ct(commit,zone=5,exec(set_field:3->ct_mark)),output:2",
+    "FLOOD,output:2,ALL",
+    "NORMAL,exit",
+    "CONTROLLER,LOCAL",
+)
+
+
+@pytest.mark.parametrize("said", PARTICULAR)
+def test_each_action_does_what_it_does_in_the_switch(bare: PrivateOvs, tmp_path: Path, said: str) -> None:
+    bare.ofctl("-O", "OpenFlow13", "del-flows", "br0")
+    tables = (
+        f"table=0,tcp,actions={said}\ntable=1,actions=output:3\ntable=2,actions=output:3,exit\n"
+        "table=3,actions=set_field:00:00:00:00:00:05->eth_dst,output:4\n"
+    )
+    install(bare, tmp_path, "br0", tables)
+    models = models_of(host_of(bare, "OpenFlow13"))
+    groups, _ = read_groups(bare.ofctl("-O", "OpenFlow13", "dump-groups", "br0"))
+    models["br0"].groups = {group.id: group for group in groups}
+    text = "in_port=1,tcp,dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:02,nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_ttl=9"
+    outcome = evaluate(models, "br0", packet(text))
+    assert outcome.not_modelled == ()
+    assert verdict(outcome, models, bare.appctl("ofproto/trace", "br0", text), bare.datapath_ports()) == ""
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[PrivateOvs]:
+    with private_ovs() as switch:
+        laid_out(switch, "br0", 4)
+        for group in (
+            "group_id=1,type=indirect,bucket=actions=output:2",
+            "group_id=2,type=all,bucket=output:2,bucket=output:3",
+        ):
+            switch.ofctl("-O", "OpenFlow13", "add-group", "br0", group)
+        yield switch
 
 
 def test_what_packets_teach_is_what_the_switch_learns(ovs: PrivateOvs, tmp_path: Path) -> None:

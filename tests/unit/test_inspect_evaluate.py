@@ -61,7 +61,7 @@ def headers(outcome: Outcome, field: f.Field) -> list[int]:
         ("resubmit(,1),output:2", [3, 2]),
         ("resubmit(,9),output:2", [2]),
         ("resubmit(2,1)", []),
-        ("clone(output:2,exit),output:3", [2, 3]),
+        ("clone(output:2,exit),output:3", [2]),
         ("clone(resubmit(,1)),output:2", [3, 2]),
         ("load:3->NXM_NX_REG0[],output:NXM_NX_REG0[0..15]", [3]),
         ("load:2->NXM_OF_IN_PORT[],output:1,output:2", [1]),

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -117,7 +118,7 @@ class PrivateOvs:
 
     def start_ovsdb(self) -> None:
         self._start("ovsdb-server", "ovsdb.ctl", str(self.directory / "conf.db"), f"--remote=p{self.db}")
-        wait_until((self.directory / "db.sock").exists, "ovsdb-server listens")
+        wait_until(lambda: _listens(self.directory / "db.sock"), "ovsdb-server listens")
 
     def start_vswitchd(self) -> None:
         """Start ovs-vswitchd and wait until it has made what the database asks for."""
@@ -161,6 +162,12 @@ class PrivateOvs:
         if process is not None:
             process.send_signal(signal_number)
             process.wait(timeout=10)
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody takes connections; a socket's file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @contextmanager

@@ -86,6 +86,14 @@ class Account:
     """Every cell at the end of each pass."""
 
 
+def verdict(outcome: Outcome, models: Mapping[str, BridgeModel], said: str, ports: Mapping[int, str]) -> str:
+    """In what the evaluator's outcome differs from ofproto/trace's text; empty where they agree."""
+    gives_up = "Translation failed" in said
+    if outcome.error or gives_up:
+        return "" if outcome.error and gives_up else f"one gives up: {outcome.error or said}"
+    return disagreement(of_evaluator(outcome, models), of_switch(said, ports))
+
+
 def disagreement(ours: Account, theirs: Account) -> str:
     """The first thing in which two accounts differ; empty where they agree.
 

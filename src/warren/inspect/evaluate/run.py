@@ -170,7 +170,7 @@ class _Run:
     def nest(self, scope: Scope, table: a.TableId, in_port: int | None, *, is_backward: bool) -> None:
         self.nested += 1
         self.backward += is_backward
-        if self.backward >= MAX_BACKWARD:
+        if self.backward > MAX_BACKWARD:
             raise GivenUp(_TOO_DEEP)
         if self.nested > MAX_NESTED:
             raise Unknown(f"more than {MAX_NESTED} lookups inside of each other")
@@ -238,7 +238,7 @@ class _Run:
         copy[IN_PORT] = in_port
         self.nested += 1
         self.backward += 1
-        if self.backward >= MAX_BACKWARD:
+        if self.backward > MAX_BACKWARD:
             raise GivenUp(_TOO_DEEP)
         self.enter(Scope(bridge=bridge, values=copy), 0)
         self.nested -= 1
@@ -281,19 +281,21 @@ class _Run:
 
     def nested_actions(self, scope: Scope, action: a.Nested) -> bool:
         if action.name == "clone":
-            self.apart(scope, action.actions)
+            scope.ended = self.apart(scope, action.actions)
         else:
             scope.written += action.actions
         return True
 
-    def apart(self, scope: Scope, actions: tuple[a.Action, ...]) -> None:
-        """Carry out actions on a copy."""
+    def apart(self, scope: Scope, actions: tuple[a.Action, ...]) -> bool:
+        """Carry out actions on a copy; whether they met `exit`, which ends also what a clone stands in."""
         table = self.steps[-1].table
         copy = replace(scope, values=list(scope.values), stack=list(scope.stack), written=[])
         following = self.execute(copy, actions, table)
         if following is not None:
             self.nest(copy, following[0], following[1], is_backward=False)
+        ended = copy.ended
         self.finish(copy)
+        return ended
 
     def finish(self, scope: Scope) -> None:
         """Carry out the action set: tags off, tags on, then writes, then output or group."""
