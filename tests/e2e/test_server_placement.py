@@ -37,7 +37,7 @@ def hosts(server: ApiServer) -> Iterator[dict[str, Agent]]:
         agent.close()
 
 
-def until(condition: Callable[[], bool], said: Callable[[], object], within_s: float = 8) -> None:
+def until(condition: Callable[[], bool], said: Callable[[], object], within_s: float = 60) -> None:
     """Wait for a condition while `said` keeps agents alive."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -99,7 +99,7 @@ def _created_until_killed(server: ApiServer, client: Client, network: str) -> li
     return told
 
 
-def _until(condition: Callable[[], bool], within_s: float = 20) -> None:
+def _until(condition: Callable[[], bool], within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it never came true"

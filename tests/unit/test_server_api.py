@@ -596,6 +596,6 @@ def test_a_server_stops_at_once_although_streams_are_open(tmp_path: Path) -> Non
         assert stream.readline()
         start = time.monotonic()
         server.stop()
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 2.0, "it waited for the streams"
         stream.close()
         agent.close()

@@ -18,7 +18,7 @@ from warren.server.identity.secrets import check_password, hash_password, server
 
 def run(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "warren", "server", *arguments]
-    return subprocess.run(command, input=said, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, input=said, capture_output=True, text=True, timeout=90, check=False)
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
         assert _answer(f"http://127.0.0.1:{port}/") == 200
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def _answer(url: str) -> int:
     """The status that the server answers with, once it does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             return urllib3.request("GET", url, retries=False, timeout=5).status

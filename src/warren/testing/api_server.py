@@ -22,7 +22,7 @@ from warren.server.identity.secrets import agent_token, hash_password
 from warren.sync.messages import ObjectStatus, Report, encode
 
 PASSWORD: Final = "secret"  # noqa: S105
-READY_S: Final = 20.0
+READY_S: Final = 60.0
 _HASH: Final = hash_password(PASSWORD)
 
 CONFIG: Final = f"""\
@@ -201,7 +201,7 @@ class ApiServer:
         """End it and wait until it is gone."""
         if self._process:
             self._process.send_signal(sig)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def client(self, user: str = "admin", project: str = "admin") -> Client:
