@@ -111,6 +111,16 @@ def test_what_an_instance_began_is_judged_by_its_egress_rules() -> None:
     assert not admits(state, port, SSH_IN)
 
 
+def test_a_port_that_may_use_every_address_is_still_known_by_its_own() -> None:
+    everything = AddressPair(mac_address=PORT.mac_address, ip_address="0.0.0.0/0")
+    state, port = world(rule(direction="egress"))
+    port = replace(port, allowed_address_pairs=(everything,))
+    assert not admits(state, port, SSH_IN)
+    assert admits(state, port, replace(SSH_IN, source="10.1.0.7", destination="192.0.2.1"))
+    assert admits(state, port, replace(SSH_IN, source="198.51.100.1", destination="192.0.2.1"))
+    assert not admits(state, world()[1], replace(SSH_IN, destination="10.1.0.255"))
+
+
 def test_only_connections_of_ports_with_security_that_no_rule_covers_are_severed() -> None:
     state, port = world()
     unsecured = replace(SITE.port(SITE.red, 8), port_security_enabled=False)

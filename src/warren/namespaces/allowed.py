@@ -161,16 +161,25 @@ def prefix_of(text: str) -> Prefix | None:
 def admits(state: HostState, port: Port, connection: Connection) -> bool:
     """Whether a port's rules allow a connection that exists. What the link itself needs is always allowed."""
     version = ip_address(connection.source).version
-    is_outgoing = any(ip_address(connection.source) in prefix for _, prefix in sources(port, version))
     if _is_of_the_link(connection):
         return True
-    direction = "egress" if is_outgoing else "ingress"
+    own = [prefix for _, prefix in sources(port, version)]
+    direction = "egress" if _began_here(own, connection) else "ingress"
     groups = [group for group_id in port.security_groups if (group := state.group(group_id))]
     return any(
         rule.direction == direction and version_of(rule) == version and _covers(state, rule, connection)
         for group in groups
         for rule in group.rules
     )
+
+
+def _began_here(own: list[Prefix], connection: Connection) -> bool:
+    """Whether the port began a connection: its source is the more closely the port's own. A port may own 0.0.0.0/0."""
+    by_source, by_destination = (
+        max((prefix.prefixlen for prefix in own if ip_address(each) in prefix), default=-1)
+        for each in (connection.source, connection.destination)
+    )
+    return by_source >= max(by_destination, 0)
 
 
 def _is_of_the_link(connection: Connection) -> bool:
