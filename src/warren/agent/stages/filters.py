@@ -33,13 +33,11 @@ class Filters:
         """What was desired when it was last read back as desired."""
         self._settled: HostState | None = None
         """The state that it was desired by."""
-        self._covered: frozenset[str] = frozenset()
-        """Keys of the ports whose groups were last seen in place."""
 
     def run(self, now: Pass) -> Outcome:
         """Settle, unless all is as desired and nobody wrote rules."""
         ports = filtered_ports(now.state)
-        if self._plug is Plug.OVS and not ports and not self._covered:
+        if self._plug is Plug.OVS and not ports and not self._known:
             return Outcome(stage=self.name)
         touched = now.looks_everywhere or HOST in now.named(Source.RULES)
         if not touched and self._is_settled(now.state):
@@ -47,11 +45,11 @@ class Filters:
         try:
             changes, wrong, uncovered = self._settle(now)
         except (DriverError, Unmet) as error:
-            now.held_back |= {port.key: str(error) for port in ports if port.key not in self._covered}
-            raise
+            if ports:
+                raise
+            return Outcome(stage=self.name, wrong={"": str(error)})
         if not now.is_dry:
             now.held_back |= uncovered
-        self._covered = frozenset(port.key for port in ports if port.key not in uncovered)
         return Outcome(stage=self.name, changes=changes, wrong=wrong)
 
     def _is_settled(self, state: HostState) -> bool:

@@ -25,7 +25,8 @@ class Flows:
     """The flow tables of every bridge that Warren programs."""
 
     name = "flows"
-    needs: frozenset[str] = frozenset({"bridges"})
+    needs: frozenset[str] = frozenset({"bridges", "filters"})
+    """Without a word from `filters` nothing may be wired, and nothing that is wired need be cut off."""
 
     def __init__(self, layout: Layout, rundir: Path) -> None:
         self._layout = layout
