@@ -234,6 +234,8 @@ def faults(site: Site) -> dict[str, Fault]:
     spoof = flows("br-int", f"ovs-ofctl del-flows br-int table=25,dl_src={vm1.mac_address}")
     wrong = flows(
         "br-tun",
+        # Nothing is to be learned any more, or a frame of vm2 would show the way again.
+        "ovs-ofctl mod-flows br-tun table=10,actions=output:$(ovs-vsctl get Interface patch-int ofport); "
         f"ovs-ofctl del-flows br-tun table=20,priority=1 2>/dev/null || true; "
         f"ovs-ofctl del-flows br-tun table=20,dl_dst={vm2.mac_address}; "
         f"ovs-ofctl dump-flows br-tun table=22 --no-stats | grep load:{key} | sed 's/load:{key}/load:0xabcdef/' > /run/wrong; "
