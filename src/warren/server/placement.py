@@ -48,13 +48,10 @@ def place_router(now: Snapshot, context: Context, router_id: str, among: Candida
     among = among or candidates(now, context)
     router = now.of(model.Router, router_id)
     ports = router_ports(now, router_id)
-    host = _chosen(
-        router.host,
-        [host for host in among.routers if _reaches(now, context, host, ports)],
-        lambda name: len(now.ids("router.host", name)),
-    )
-    if not ports:
-        host = HostName("")
+    host = HostName("")
+    if ports:
+        eligible = [candidate.id for candidate in among.routers]
+        host = _chosen(router.host, eligible, _Fit(now, context, ports), lambda name: len(now.ids("router.host", name)))
     if host == router.host:
         settled = router if host else model.revised(router, context.at, status=_hostless(ports))
         return Change.put(settled, *_moved_ports(now, context, ports, host))
@@ -79,8 +76,16 @@ def _hostless(ports: list[model.Port]) -> str:
     return model.DOWN if ports else model.ACTIVE
 
 
-def _reaches(now: Snapshot, context: Context, host: model.Host, ports: Iterable[model.Port]) -> bool:
-    return not any(binding.refusal(now, context, port, host.id) for port in ports)
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Whether a host could bind all of the ports."""
+
+    now: Snapshot
+    context: Context
+    ports: Iterable[model.Port]
+
+    def __call__(self, host: HostName) -> bool:
+        return not any(binding.refusal(self.now, self.context, port, host) for port in self.ports)
 
 
 def _moved_ports(now: Snapshot, context: Context, ports: Iterable[model.Port], host: HostName) -> list[model.Port]:
@@ -100,18 +105,21 @@ def _moved(now: Snapshot, context: Context, port: model.Port, host: HostName) ->
     )
 
 
-def _chosen(present: HostName, eligible: list[model.Host], load: Callable[[HostName], int]) -> HostName:
-    names = [host.id for host in eligible]
-    if present in names or not names:
+def _chosen(
+    present: HostName, hosts: list[HostName], fits: Callable[[HostName], bool], load: Callable[[HostName], int]
+) -> HostName:
+    """Where it is, if it may stay there or nowhere else; else the host that it fits and that has fewest."""
+    if present in hosts and fits(present):
         return present
-    return min(names, key=lambda name: (load(name), name))
+    return min(filter(fits, hosts), key=lambda name: (load(name), name), default=present)
 
 
 def place_dhcp(now: Snapshot, context: Context, port: model.Port, among: Candidates | None = None) -> Change:
     """Give the network's DHCP server a host."""
     among = among or candidates(now, context)
-    eligible = [host for host in among.dhcp if _reaches(now, context, host, [port])]
-    host = _chosen(port.host, eligible, lambda name: len(now.ids("port.dhcp_host", name)))
+    eligible = [candidate.id for candidate in among.dhcp]
+    fits = _Fit(now, context, [port])
+    host = _chosen(port.host, eligible, fits, lambda name: len(now.ids("port.dhcp_host", name)))
     return Change.put(*_moved_ports(now, context, [port], host))
 
 
@@ -123,10 +131,10 @@ def place_all(now: Snapshot, context: Context) -> Change:
     now = now.after(change)
     among = candidates(now, context)
     for router in sorted(now.all(model.Router), key=lambda router: router.id):
-        step = now.effective(place_router(now, context, router.id, among))
-        now, change = now.after(step), change.then(step)
+        if step := now.effective(place_router(now, context, router.id, among)):
+            now, change = now.after(step), change.then(step)
     for network in sorted(now.all(model.Network), key=lambda network: network.id):
         for port in now.find(model.Port, "port.dhcp", network.id):
-            step = now.effective(place_dhcp(now, context, port, among))
-            now, change = now.after(step), change.then(step)
+            if step := now.effective(place_dhcp(now, context, port, among)):
+                now, change = now.after(step), change.then(step)
     return change
