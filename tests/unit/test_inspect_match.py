@@ -157,6 +157,7 @@ def test_actions_printed_read_back_to_the_same_actions(text: str) -> None:
         ("mod_nw_tos:3", "does not take"),
         ("set_field:nosuch->in_port", "no port is called so"),
         ("goto_table:300", "at most 255"),
+        ("clone(" * 60 + "output:1," * 100_000 + ")" * 60, "longer than an OpenFlow message"),
         ("clone(" * 200 + ")" * 200, "nested"),
     ],
 )

@@ -24,6 +24,8 @@ class Names:
 
 NO_NAMES: Final = Names(ports={}, tables={})
 
+_MAX_NESTED_CHARACTERS: Final = 1_000_000
+"""Depth times length: a message has at most 64 KiB, and each level costs another look at what is inside."""
 _HEAD: Final = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*([:(]?)")
 _SUBFIELD: Final = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)(?:\[(?:([0-9]{1,4})(?:\.\.([0-9]{1,4}))?)?\])?")
 
@@ -44,6 +46,8 @@ def read_actions(
     """
     if depth > MAX_DEPTH:
         raise Unreadable(f"actions are nested more than {MAX_DEPTH} deep")
+    if depth * len(text) > _MAX_NESTED_CHARACTERS:
+        raise Unreadable("these nested actions are longer than an OpenFlow message can be")
     found: list[a.Action] = []
     for item, offset in split_list(text):
         word = item.strip()
