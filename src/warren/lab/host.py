@@ -45,7 +45,6 @@ exec 3>&-
 exec sleep infinity
 """
 
-READY_DEADLINE_S: Final = 10.0
 COMMAND_DEADLINE_S: Final = 30.0
 
 
