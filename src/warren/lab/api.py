@@ -341,7 +341,7 @@ class Client:
             raise Unreachable(f"The server at {url} does not answer: {error}") from error
 
 
-def wait_until(condition: Callable[[], T | None], what: str, within_s: float) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, within_s: float, every_s: float = 0.02) -> T:
     """Ask again and again until there is an answer that is true.
 
     Raises:
@@ -354,7 +354,7 @@ def wait_until(condition: Callable[[], T | None], what: str, within_s: float) ->
             return found
         if time.monotonic() > deadline:
             raise Unreachable(f"{what} did not happen within {within_s:g} s")
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def _path(kind: str) -> str:

@@ -59,7 +59,7 @@ def _floating_ip(scene: Scene) -> str:
         rules = place.must(*inside, "iptables-save", "-t", "nat")
         return address in rules and address in place.must(*inside, "ip", "address")
 
-    api.wait_until(is_there, f"Translation of {address} on {scene.network_host}", pieces.WITHIN_S)
+    api.wait_until(is_there, f"Translation of {address} on {scene.network_host}", pieces.WITHIN_S, every_s=0.1)
     return address
 
 

@@ -127,7 +127,7 @@ def wait_forgotten(scene: Scene, host: str) -> bool:
         return "dl_dst" not in dump
 
     try:
-        api.wait_until(is_so, "", WITHIN_S + scene.lab.plan.ageing_s)
+        api.wait_until(is_so, "", WITHIN_S + scene.lab.plan.ageing_s, every_s=0.3)
     except Unreachable:
         return False
     return True

@@ -31,7 +31,7 @@ def sweep(scene: Scene) -> None:
         client.delete("network", network.id)
     for group in client.groups():
         _sweep_rules(client, group)
-    api.wait_until(lambda: _is_quiet(scene), "Every host following the deletion of all networks", WITHIN_S)
+    api.wait_until(lambda: _is_quiet(scene), "Every host following the deletion of all networks", WITHIN_S, every_s=0.1)
 
 
 def _sweep_rules(client: api.Client, group: api.Group) -> None:

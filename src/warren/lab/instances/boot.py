@@ -92,7 +92,7 @@ def wait_lease(lab: LabDirectory, instance: Instance) -> dict[str, str]:
         Unreachable: it had none in time.
     """
     what = f"A DHCP lease of '{instance.name}' (logs: {instance.directory})"
-    return api.wait_until(lambda: instance.lease(lab), what, LEASE_WITHIN_S)
+    return api.wait_until(lambda: instance.lease(lab), what, LEASE_WITHIN_S, every_s=0.05)
 
 
 def remove(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
