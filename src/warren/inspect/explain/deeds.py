@@ -206,9 +206,7 @@ def _ct(action: a.Ct, context: Context) -> str:
     if action.nat is not None:
         words.append(f"with {action.nat}" if action.nat.kind else "translated as their connection is")
     if action.exec:
-        words.append(
-            f"noting {_and([_written(item, context) for item in action.exec if isinstance(item, a.SetField)])}"
-        )
+        words.append(f"{_and([_written(item, context) for item in action.exec if isinstance(item, a.SetField)])}")
     if action.table is not None:
         words.append(f"and go on to {table(action.table, context)} with its verdict")
     return ", ".join(words[:-1]) + " " + words[-1] if len(words) > 1 else words[0]
