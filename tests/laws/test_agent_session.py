@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warren.core.errors import Rejected
 from warren.core.ids import MacAddress, NetworkId, PortId
 from warren.core.state import HostState, Port, StateObject
 from warren.sync.messages import Delta, Keepalive, Snapshot, StateMessage, encode_objects
@@ -145,3 +147,8 @@ def test_what_is_remembered_starts_a_later_session_at_the_same_point() -> None:
     later = AgentSession()
     later.received(session.remembered())
     assert later == session
+
+
+def test_nothing_is_remembered_before_anything_was_heard() -> None:
+    with pytest.raises(Rejected, match="no state to remember yet"):
+        AgentSession().remembered()

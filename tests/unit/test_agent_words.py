@@ -1,0 +1,81 @@
+"""What the log says: one line per decision, a repair told from a change, a complaint said once and taken back once."""
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from warren.agent.account import Account
+from warren.agent.decisions import REPAIRS_SAID, Wording, say
+from warren.agent.loop import Outcome, Pass
+from warren.core.state import HostState
+from warren.reconcile.plan import plan
+
+Lines = list[MutableMapping[str, Any]]
+WORDS: Wording[str, int] = Wording(
+    event="thing", where=lambda key, _: {"key": key}, text=str, because=lambda value: f"somebody wants {value}"
+)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    structlog.reset_defaults()
+    with capture_logs() as captured:
+        yield captured
+
+
+def now(*, is_dry: bool = False) -> Pass:
+    return Pass(state=HostState(revision=5), is_dry=is_dry)
+
+
+def test_what_nobody_asked_to_change_is_a_repair_with_before_after_and_reason(lines: Lines) -> None:
+    say(plan({"a": 1, "b": 2}, {"a": 7, "c": 3}), WORDS, {"a": 1, "b": 2}, now())
+    told = {line["key"]: line for line in lines}
+    assert {line["event"] for line in lines} == {"thing.repair"}
+    assert {line["log_level"] for line in lines} == {"warning"}
+    assert (told["a"]["had"], told["a"]["want"], told["a"]["because"]) == ("7", "1", "somebody wants 1")
+    assert (told["b"]["had"], told["b"]["want"], told["b"]["revision"]) == ("nothing", "2", 5)
+    assert (told["c"]["had"], told["c"]["want"], told["c"]["because"]) == ("3", "nothing", "nothing asks for it")
+
+
+def test_what_follows_from_a_new_state_or_is_seen_for_the_first_time_is_no_repair(lines: Lines) -> None:
+    say(plan({"a": 2}, {"a": 1, "b": 1}), WORDS, {"a": 1, "b": 1}, now())
+    say(plan({"a": 2}, {"a": 1}), WORDS, None, now())
+    assert [(line["event"], line["log_level"]) for line in lines] == [("thing.change", "debug")] * 3
+
+
+def test_a_dry_run_says_every_change_as_a_plan(lines: Lines) -> None:
+    say(plan({"a": 2}, {"a": 1}), WORDS, {"a": 2}, now(is_dry=True))
+    assert [(line["event"], line["log_level"]) for line in lines] == [("thing.plan", "info")]
+
+
+def test_thousands_of_repairs_are_summed_up(lines: Lines) -> None:
+    desired = {str(number): number for number in range(1000)}
+    say(plan(desired, {}), WORDS, desired, now())
+    assert len(lines) == REPAIRS_SAID + 1
+    assert (lines[-1]["event"], lines[-1]["count"]) == ("repairs.total", 1000)
+
+
+def test_a_complaint_is_said_once_and_its_end_once(lines: Lines) -> None:
+    account = Account(None)
+    bad = Outcome(stage="namespaces", wrong={"router/r": "no route"})
+    for outcome in (bad, bad, Outcome(stage="namespaces")):
+        account.of(now(), [outcome], took_s=0.01)
+    complaints = [line for line in lines if line["event"].startswith("object.")]
+    assert [(line["event"], line["object"]) for line in complaints] == [
+        ("object.wrong", "router/r"),
+        ("object.right", "router/r"),
+    ]
+
+
+def test_the_first_pass_is_told_and_a_later_one_only_when_it_changed_something(lines: Lines) -> None:
+    account = Account(None)
+    for changes in (0, 0, 3):
+        account.of(now(), [Outcome(stage="flows", changes=changes)], took_s=0.01)
+    assert [(line["event"], line["log_level"], line["changes"]) for line in lines] == [
+        ("agent.ready", "info", 0),
+        ("pass.done", "debug", 0),
+        ("pass.done", "info", 3),
+    ]
