@@ -16,7 +16,7 @@ from warren.lab.instances import Kind
 from warren.lab.instances.boot import boot, wait_lease
 from warren.lab.machine import datapath_type
 
-RUNS: Final = 5
+RUNS: Final = 7
 IPERF_S: Final = 3
 PATIENCE_S: Final = 10.0
 BY_HAND: Final = """
