@@ -24,7 +24,7 @@ from warren.server.identity.secrets import agent_token, hash_password, server_se
 PHYSICAL_NETWORK: Final = "public"
 CLOUD: Final = "warren-lab"
 TENANT_CLOUD: Final = "warren-lab-demo"
-UP_WITHIN_S: Final = 30.0
+UP_WITHIN_S: Final = 60.0
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):

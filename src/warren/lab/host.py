@@ -45,7 +45,7 @@ exec 3>&-
 exec sleep infinity
 """
 
-COMMAND_DEADLINE_S: Final = 30.0
+COMMAND_DEADLINE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from warren.lab.experiments.trace import Trace, read_trace
 from warren.lab.instances import Instance, Kind
 from warren.pipeline.cookies import LEARNED
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 ROUTER_INTERFACE = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
 DHCP = "network:dhcp"

@@ -10,7 +10,7 @@ import msgspec
 from warren.core.errors import NotFound
 from warren.lab import host
 from warren.lab.directory import LabDirectory
-from warren.lab.host import Place
+from warren.lab.host import COMMAND_DEADLINE_S, Place
 from warren.lab.instances import console
 from warren.lab.plan import UNDERLAY, WORLD
 
@@ -41,7 +41,9 @@ class Instance:
     def pid_file(self) -> Path:
         return self.directory / "holder.pid"
 
-    def run(self, lab: LabDirectory, *command: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, lab: LabDirectory, *command: str, timeout_s: float = COMMAND_DEADLINE_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in the instance to its end, whatever its status.
 
         Raises:
@@ -60,9 +62,9 @@ class Instance:
         """
         return host.entered(lab, self.name, self.pid_file, hostname=self.name)
 
-    def lease(self, lab: LabDirectory) -> dict[str, str]:
+    def lease(self, lab: LabDirectory, timeout_s: float = COMMAND_DEADLINE_S) -> dict[str, str]:
         """What its DHCP client was given (`address`, `server`, `gateway`, `mtu`, …); empty before that."""
-        read = self.run(lab, "cat", "/run/lease")
+        read = self.run(lab, "cat", "/run/lease", timeout_s=timeout_s)
         return dict(line.split("=", 1) for line in read.stdout.splitlines()) if read.returncode == 0 else {}
 
 
