@@ -78,7 +78,8 @@ class AgentSession:
             return Heard.UNCHANGED
         if message.since != held.revision:
             return self._lost_step()
-        objects = {key: obj for key, obj in held.objects.items() if key not in message.delete}
+        deleted = frozenset(message.delete)
+        objects = {key: obj for key, obj in held.objects.items() if key not in deleted}
         objects |= decode_objects(message.set)
         self.state = HostState(objects=objects, revision=message.revision)
         return Heard.ADOPTED

@@ -129,11 +129,12 @@ class KernelMonitor(threading.Thread):
         self._poll.close()
 
     def _add_namespace(self, name: str, identity: int | None) -> None:
-        links = _listen(socket.NETLINK_ROUTE, LINK_GROUPS)
-        rules = _listen(NETLINK_NETFILTER, RULE_GROUPS)
-        self._namespaces[name] = _Namespace(identity=identity, sockets=(links, rules))
-        self._register(links.fileno(), Event(Kind.LINKS, name))
-        self._register(rules.fileno(), Event(Kind.RULES, name))
+        heard = {Kind.LINKS: _listen(socket.NETLINK_ROUTE, LINK_GROUPS)}
+        with suppress(OSError):  # a kernel without netfilter has no rules to hear of
+            heard[Kind.RULES] = _listen(NETLINK_NETFILTER, RULE_GROUPS)
+        self._namespaces[name] = _Namespace(identity=identity, sockets=tuple(heard.values()))
+        for kind, listener in heard.items():
+            self._register(listener.fileno(), Event(kind, name))
 
     def _register(self, descriptor: int, event: Event) -> None:
         self._watched[descriptor] = event
