@@ -474,6 +474,7 @@ def test_a_port_is_active_when_its_host_read_the_wiring_back_and_not_before(
     port = admin.create("port", network_id=network["id"], binding__host_id="compute1")
     assert (port["status"], port["binding:vif_type"]) == ("DOWN", "ovs")
     assert port["binding:vif_details"]["ovs_hybrid_plug"] is True
+    assert port["binding:vif_details"]["datapath_type"] == "netdev"
     key = f"port/{port['id']}"
 
     def status() -> str:

@@ -10,17 +10,18 @@ from warren.server.attributes.common import ADMIN_STATE, DESCRIPTION, ID, NAME, 
 from warren.server.snapshot import Snapshot
 
 
-def _vif_details(_now: Snapshot, port: model.Port) -> dict[str, Any]:
+def _vif_details(now: Snapshot, port: model.Port) -> dict[str, Any]:
     """What os-vif needs to plug a bound port; of a port that is not as wanted, the reason."""
     reason = {"reason": port.reason} if port.reason else {}
     if not port.is_bound:
         return reason
+    host = now.get(model.Host, port.host)
     return {
         "port_filter": port.plug is Plug.HYBRID,
         "ovs_hybrid_plug": port.plug is Plug.HYBRID,
         "bridge_name": "br-int",
         "connectivity": "l2",
-        "datapath_type": "system",
+        "datapath_type": host.datapath_type if host else "",
         **reason,
     }
 
