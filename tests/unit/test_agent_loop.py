@@ -197,9 +197,10 @@ def test_a_port_that_is_held_back_or_has_a_wrong_flow_is_in_error_with_its_reaso
 
 def test_a_port_that_this_host_must_refuse_is_in_error_plugged_or_not() -> None:
     one, two = port(1, plug=Plug.OVS), port(2, plug=Plug.OVS)
-    said = reported(Pass(state=state_of(network(), one, two), switch=switch_with(one)))
-    assert {status.status for status in said.values()} == {"error"}
-    assert "does not enforce" in said[one.key].reason
+    shown = picture(Pass(state=state_of(network(), one, two), switch=switch_with(one)), (), Picture())
+    assert {status.status for status in shown.objects.values()} == {"error"}
+    assert "does not enforce" in shown.objects[one.key].reason
+    assert shown.errors == (shown.objects[one.key].reason, shown.objects[two.key].reason)
 
 
 def test_a_port_of_an_unknown_network_is_in_error() -> None:

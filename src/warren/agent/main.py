@@ -154,12 +154,11 @@ class Agent:
             watch.namespaces()
         now = Pass(state=state, reasons=reasons, forget=self._wake.forget)
         outcomes = run_pass(now, stages)
-        picture = account.of(now, outcomes, took_s=time.monotonic() - started_at)
-        self._reporter.show(picture)
+        self._reporter.show(account.of(now, outcomes, took_s=time.monotonic() - started_at))
         watch.namespaces()
         if AUDIT in reasons or any(outcome.changes for outcome in outcomes if outcome.stage == Dnsmasq.name):
             watch.processes(self._dnsmasq.pids())
-        return not picture.errors
+        return not now.held_back and not any(outcome.failure or outcome.wrong for outcome in outcomes)
 
     def _remember(self) -> None:
         """Put the newest state on disk before it is applied, so that a restart goes on from it, never back."""

@@ -29,7 +29,7 @@ def picture(now: Pass, outcomes: Iterable[Outcome], before: Picture) -> Picture:
     """What to report after a pass.
 
     Where a stage could not do its work at all, nothing was seen of its kinds of objects: what was last seen of them
-    stays, and the failure is among the errors.
+    stays, and the failure is among the errors. What this host refuses is among them too.
     """
     outcomes = tuple(outcomes)
     wrong = _wrong(now, outcomes)
@@ -38,7 +38,8 @@ def picture(now: Pass, outcomes: Iterable[Outcome], before: Picture) -> Picture:
     objects = {key: status for key, status in _objects(now.state, view, wrong).items() if kind_of(key) not in unseen}
     objects |= {key: old for key, old in before.objects.items() if kind_of(key) in unseen and key in now.state.objects}
     failures = (outcome.failure for outcome in outcomes if outcome.failure)
-    return Picture(revision=now.state.revision, objects=objects, errors=(*failures, *sorted(set(wrong.values()))))
+    reasons = {*wrong.values(), *(status.reason for status in objects.values() if status.status == "error")}
+    return Picture(revision=now.state.revision, objects=objects, errors=(*failures, *sorted(reasons)))
 
 
 def _wrong(now: Pass, outcomes: Iterable[Outcome]) -> dict[str, str]:
