@@ -24,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fast", action="store_true", help="only the quick tests that need no root")
 
 
+def pytest_configure() -> None:
+    """Programs that tests interrupt must hear it: a shell starts what it puts in the background deaf to SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --fast, keep the quick tiers; without, refuse root's tests to anybody else."""
     for_root = {item for item in items if item.get_closest_marker("root")}

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import sys
+import os
 from typing import Final
 
 import structlog
@@ -10,6 +10,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
+STANDARD_ERROR: Final = 2
 
 
 def start_log(log_format: str, level: str) -> None:
@@ -32,9 +33,9 @@ class StandardError:
     """Writes lines to standard error, whose failure is nobody's: on a full disk they are lost, and the work goes on."""
 
     def info(self, line: str) -> None:
+        # Not through sys.stderr: what its buffer could not write is tried again at exit, and then the status is 120.
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
+            os.write(STANDARD_ERROR, f"{line}\n".encode(errors="backslashreplace"))
 
     debug = warning = error = critical = info
 

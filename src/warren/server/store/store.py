@@ -8,7 +8,7 @@ hold is replaced only then. The only module that executes SQL.
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,14 +74,17 @@ class Store:
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self.snapshot = Snapshot()
-        try:
-            self._writer = self.engine.connect().execution_options(begin="IMMEDIATE")
-            with self._writing() as connection:
-                upgrade(connection)
-                self.epoch = _epoch(connection)
-                self.snapshot = _everything(connection)
-        except (DatabaseError, msgspec.MsgspecError) as error:
-            raise Unmet(f"{path} cannot be used as the server's database: {_reason(error)}") from error
+        with ExitStack() as opened:
+            opened.callback(self.engine.dispose)
+            try:
+                self._writer = opened.enter_context(self.engine.connect().execution_options(begin="IMMEDIATE"))
+                with self._writing() as connection:
+                    upgrade(connection)
+                    self.epoch = _epoch(connection)
+                    self.snapshot = _everything(connection)
+            except (DatabaseError, msgspec.MsgspecError) as error:
+                raise Unmet(f"{path} cannot be used as the server's database: {_reason(error)}") from error
+            self._opened = opened.pop_all()
 
     def on_commit(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -141,8 +144,7 @@ class Store:
             connection.execute(delete(JOURNAL).where(JOURNAL.c.revision <= oldest_kept))
 
     def close(self) -> None:
-        self._writer.close()
-        self.engine.dispose()
+        self._opened.close()
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
