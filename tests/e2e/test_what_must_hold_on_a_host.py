@@ -408,6 +408,10 @@ def test_what_has_no_event_is_put_back_by_the_audit(estate: Estate) -> None:
     with estate.logs("compute2", "filter.repair", "kind=set", "addresses of group/"):
         compute.must("ipset", "del", *members[0].split()[1:])
     api.wait_until(lambda: members[0] in compute.must("ipset", "save"), "the member to be back", PATIENCE_S)
+    with estate.logs("compute2", "underlay.repair", "arp_ignore"):
+        compute.must("sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=0")
+    read = ("sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore")
+    api.wait_until(lambda: compute.must(*read).strip() == "1", "the NIC to be silent again", PATIENCE_S)
 
 
 def test_what_is_not_warrens_is_left_alone(estate: Estate) -> None:

@@ -65,9 +65,8 @@ def _host_script(host: HostPlan) -> str:
     if datapath_type() == "system":
         lines.append(f"ip addr add {host.vtep_ip}/24 dev {UNDERLAY_NIC}")
     else:
-        # The agent puts the tunnel address on the bridge that has eth0. The kernel, which sees the NIC's frames as well
-        # as the switch does, must not answer for it: a second answer would have another MAC address.
-        lines.append(f"sysctl -qw net.ipv4.conf.{UNDERLAY_NIC}.arp_ignore=8")
+        # The agent puts the tunnel address on the bridge that has eth0. The kernel sees the NIC's frames as well as the
+        # switch does and must not answer tunnel packets that are not for it: no port is open there.
         lines.append(f"iptables -t raw -A PREROUTING -i {UNDERLAY_NIC} -j DROP")
     if host.external_ip:
         lines.append(f"ip addr add {host.external_ip}/24 dev {EXTERNAL_NIC}")

@@ -5,17 +5,13 @@ is no moment without rules.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 
-from warren.agent.drivers import conntrack, ipset, iptables
+from warren.agent.drivers import conntrack, ipset, iptables, sysctl
 from warren.core.errors import DriverError, Rejected
 from warren.core.state import HostState
 from warren.namespaces import Key, Kind, Setting
 from warren.namespaces.groups import CHAIN_OF, HOST, TO_HOST, closed, severed
 from warren.reconcile.plan import Plan
-
-PROC_SYS: Final = Path("/proc/sys")
 
 
 class Filters:
@@ -29,7 +25,7 @@ class Filters:
             for name, lines in iptables.installed(version).items()
         }
         if found:
-            found |= {Key(HOST, Kind.SYSCTL, path): Setting(value=_sysctl(path)) for path in TO_HOST}
+            found |= {Key(HOST, Kind.SYSCTL, path): Setting(value=sysctl.read(path)) for path in TO_HOST}
         return found | {Key(HOST, Kind.SET, name): Setting(value=value) for name, value in ipset.installed().items()}
 
     def apply(self, changes: Plan[Key, Setting]) -> dict[Key, str]:
@@ -75,16 +71,9 @@ def _of(changes: Plan[Key, Setting], kind: Kind) -> Plan[str, str]:
     )
 
 
-def _sysctl(path: str) -> str:
-    try:
-        return (PROC_SYS / path).read_text().strip()
-    except OSError:
-        return "absent"
-
-
 def _write_sysctl(key: Key, value: str, failed: dict[Key, str]) -> None:
     try:
-        (PROC_SYS / key.name).write_text(value)
-    except OSError as error:
-        mend = "; load the module with `modprobe br_netfilter`" if not (PROC_SYS / key.name).exists() else ""
-        failed[key] = str(Rejected(f"{key.name} cannot be set to {value}: {error.strerror}{mend}"))
+        sysctl.write(key.name, value)
+    except Rejected as error:
+        is_absent = sysctl.read(key.name) == sysctl.ABSENT
+        failed[key] = f"{error}; load the module with `modprobe br_netfilter`" if is_absent else str(error)

@@ -7,10 +7,9 @@ rules, then links, addresses and routes.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from warren.agent.drivers import arp, conntrack, iptables, netlink, netns
+from warren.agent.drivers import arp, conntrack, iptables, netlink, netns, sysctl
 from warren.agent.drivers.command import run
 from warren.core.errors import DriverError, Rejected
 from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
@@ -20,7 +19,6 @@ from warren.reconcile.plan import Plan, plan
 
 INTERFACES: Final = ("qr-", "qg-", "tap")
 OURS: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
-PROC_SYS: Final = Path("/proc/sys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
         with netns.entered(name):
             tables = netlink.read()
             chains = iptables.installed() if name.startswith(ROUTER_NAMESPACE_PREFIX) else {}
-            sysctls = {path: _sysctl(path) for path in SYSCTLS}
+            sysctls = {path: sysctl.read(path) for path in SYSCTLS}
     except Rejected:
         return  # a file of that name that is no namespace (any more): as good as absent, and made anew
     yield Key(name, Kind.NAMESPACE, name), Setting()
@@ -114,13 +112,6 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
     for route in tables.routes:
         if route.interface in ours:
             yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
-
-
-def _sysctl(path: str) -> str:
-    try:
-        return (PROC_SYS / path).read_text().strip()
-    except OSError:
-        return "absent"
 
 
 class _Change:
@@ -223,10 +214,7 @@ class _Change:
 
 
 def _write_sysctl(key: Key, value: str) -> None:
-    try:
-        (PROC_SYS / key.name).write_text(value)
-    except OSError as error:
-        raise Rejected(f"{key.name} cannot be set to {value} in {key.namespace}: {error.strerror}") from error
+    sysctl.write(key.name, value)
 
 
 def _set_link(key: Key, value: str) -> None:

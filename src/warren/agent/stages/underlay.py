@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface
 from typing import Final
 
 from warren.agent.decisions import Wording, say
-from warren.agent.drivers import netlink
+from warren.agent.drivers import netlink, sysctl
 from warren.agent.drivers.command import run
 from warren.agent.loop import Outcome, Pass, Source
 from warren.agent.settle import settle
@@ -20,7 +20,12 @@ from warren.reconcile.plan import Plan, plan
 class Underlay:
     """The address and the two interfaces of the tunnel endpoint.
 
-    Compared as `<interface>` -> `up` and `<interface> <address>` -> empty, of our address and our two interfaces only.
+    Compared as `<interface>` -> `up`, `<interface> <address>` -> empty and `<sysctl>` -> its value, of our address and
+    our two interfaces only.
+
+    The kernel sees the NIC's frames as well as the switch does. It must not answer ARP for br-phy's address there:
+    peers would hear two answers with two MAC addresses. Source: ip-sysctl.rst, arp_ignore=1; for addresses of its own
+    the NIC still answers.
     """
 
     name = "underlay"
@@ -33,13 +38,20 @@ class Underlay:
 
     def run(self, now: Pass) -> Outcome:
         """Settle, if there is a tunnel endpoint to look after and something happened to it."""
-        if self._interface is None or (self._is_settled and not self._is_touched(now, self._interface)):
+        interface = self._interface
+        if interface is None or (self._is_settled and not self._is_touched(now, interface)):
             return Outcome(stage=self.name)
-        desired = {UNDERLAY_BRIDGE: "up", self._interface: "up", f"{UNDERLAY_BRIDGE} {self._address}": ""}
+        desired = {
+            UNDERLAY_BRIDGE: "up",
+            interface: "up",
+            f"{UNDERLAY_BRIDGE} {self._address}": "",
+            arp_ignore(interface): "1",
+        }
+        known = desired if self._is_settled else None
         settled = settle(
-            lambda: plan(desired, self._present()),
+            lambda: plan(desired, self._present(interface)),
             _apply,
-            lambda changes: say(changes, WORDING, None, now),
+            lambda changes: say(changes, WORDING, known, now),
             is_dry=now.is_dry,
         )
         self._is_settled = not settled.left
@@ -54,17 +66,23 @@ class Underlay:
             netlink.is_up(interface) and netlink.is_up(UNDERLAY_BRIDGE) and netlink.has(UNDERLAY_BRIDGE, self._address)
         )
 
-    def _present(self) -> dict[str, str]:
+    def _present(self, interface: str) -> dict[str, str]:
         """The NIC's copy of our address counts as present, and so is removed: the kernel would answer beside OVS."""
         tables = netlink.read()
-        ours = (UNDERLAY_BRIDGE, self._interface)
+        ours = (UNDERLAY_BRIDGE, interface)
         links = {link.name: "up" if link.is_up else "down" for link in tables.links if link.name in ours}
         addresses = {
             f"{each.interface} {each.address}": ""
             for each in tables.addresses
             if each.interface in ours and str(each.address) == self._address
         }
-        return links | addresses
+        parameter = arp_ignore(interface)
+        return links | addresses | {parameter: sysctl.read(parameter)}
+
+
+def arp_ignore(interface: str) -> str:
+    """The sysctl that says for which addresses an interface answers ARP."""
+    return f"net/ipv4/conf/{interface}/arp_ignore"
 
 
 def _apply(changes: Plan[str, str]) -> dict[str, str]:
@@ -72,7 +90,9 @@ def _apply(changes: Plan[str, str]) -> dict[str, str]:
     for key in (*changes.remove, *changes.add, *changes.change):
         interface, _, address = key.partition(" ")
         try:
-            if not address:
+            if key.startswith("net/"):
+                sysctl.write(key, "1")
+            elif not address:
                 run(["ip", "link", "set", "dev", interface, "up"])
             else:
                 run(["ip", "address", "delete" if key in changes.remove else "replace", address, "dev", interface])
