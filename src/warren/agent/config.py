@@ -93,8 +93,10 @@ def read_config(path: Path) -> AgentConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid("BadConfiguration", f"the configuration {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise Invalid("BadConfiguration", f"the configuration {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Invalid("BadConfiguration", f"the configuration {path} is not UTF-8 text: {error}") from error
     return parse_config(text, str(path))
 
 

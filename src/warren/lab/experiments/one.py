@@ -90,7 +90,7 @@ def _claim_dropped_from_tunnels(scene: Scene, before: Sight, after: Sight) -> No
             held=dropped == own and set(arrived.values()) == {2},
             expected=f"2 received by each of {', '.join(peers.values())} (more, had a peer passed one on), "
             f"all {own} dropped by table {table}",
-            observed=f"received: {arrived}, dropped by table {table}: {dropped}",
+            observed=f"received: {pieces.listed(arrived)}, dropped by table {table}: {dropped}",
             evidence=sight.evidence("dump-flows_br-tun"),
         )
 

@@ -1,6 +1,7 @@
 """What several experiments ask and do: ports that matter, pings, packets seen by the real switch."""
 
 import re
+from collections.abc import Mapping
 
 from warren.core import names
 from warren.core.errors import Unreachable
@@ -17,6 +18,11 @@ WITHIN_S = 60.0
 ROUTER_INTERFACE = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
 DHCP = "network:dhcp"
+
+
+def listed(found: Mapping[str, object]) -> str:
+    """What was found of each, for people: `qr-… 192.168.5.1/24, qg-… 203.0.113.100/24`."""
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def peers_of(scene: Scene, name: str) -> dict[str, str]:

@@ -76,8 +76,8 @@ def _claim_router_namespace(scene: Scene, seen: Sight) -> None:
     scene.claim(
         f"on {host}, qrouter has qr- and qg- with their addresses and a default route",
         held=found == wanted and has_route,
-        expected=f"{wanted}, default via {WORLD_ADDRESS}",
-        observed=f"{found}, {default[0] if default else 'no default route'}",
+        expected=f"{pieces.listed(wanted)}, default via {WORLD_ADDRESS}",
+        observed=f"{pieces.listed(found)}, {default[0] if default else 'no default route'}",
         evidence=seen[host].evidence(f"ip_addr_{namespace}"),
     )
 
