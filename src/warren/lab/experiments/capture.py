@@ -52,8 +52,9 @@ def capturing(lab: LabDirectory, place: Place, nic: str) -> Iterator[Capture]:
     log = lab.host(place.name) / "run" / f"tcpdump-{nic}.log"
     log.unlink(missing_ok=True)
     file = log.with_suffix(".pcap")
-    command = ["tcpdump", "-i", nic, "-n", "-U", "--immediate-mode", "-Z", "root", "-w", f"/run/{file.name}"]
-    pid = place.start([*command, f"{TUNNELS} or icmp"], log=log)
+    # The shell opens the file: tcpdump gives up root's rights before it would, and Ubuntu 24.04's dies of `-Z root`.
+    command = f"exec tcpdump -i {nic} -n -U --immediate-mode -w - '{TUNNELS} or icmp' >/run/{file.name}"
+    pid = place.start(["sh", "-c", command], log=log)
     wait_until(lambda: "listening on" in _text(log), f"tcpdump on {place.name}", STARTS_WITHIN_S)
     try:
         yield captured
