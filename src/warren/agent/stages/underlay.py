@@ -16,6 +16,9 @@ from warren.core.errors import DriverError
 from warren.core.names import UNDERLAY_BRIDGE
 from warren.reconcile.plan import Plan, plan
 
+OWN_ADDRESSES_ONLY: Final = "1"
+"""Value of `arp_ignore`: answer only for addresses of the interface that was asked."""
+
 
 class Underlay:
     """The address and the two interfaces of the tunnel endpoint.
@@ -45,7 +48,7 @@ class Underlay:
             UNDERLAY_BRIDGE: "up",
             interface: "up",
             f"{UNDERLAY_BRIDGE} {self._address}": "",
-            arp_ignore(interface): "1",
+            arp_ignore(interface): OWN_ADDRESSES_ONLY,
         }
         known = desired if self._is_settled else None
         settled = settle(
@@ -91,7 +94,7 @@ def _apply(changes: Plan[str, str]) -> dict[str, str]:
         interface, _, address = key.partition(" ")
         try:
             if key.startswith("net/"):
-                sysctl.write(key, "1")
+                sysctl.write(key, OWN_ADDRESSES_ONLY)
             elif not address:
                 run(["ip", "link", "set", "dev", interface, "up"])
             else:
