@@ -38,6 +38,7 @@ from warren.lab.host import Place, place
 from warren.lab.instances import Instance, Kind, boot
 from warren.lab.plan import EXTERNAL_CIDR, EXTERNAL_POOL, WORLD, WORLD_ADDRESS, LabPlan, plan_hosts
 from warren.lab.up import bring_up
+from warren.pipeline import LEARNED
 
 pytestmark = pytest.mark.root
 
@@ -76,8 +77,14 @@ class Site:
             yield
         finally:
             self.host(host).run("sh", "-c", repair)
+            self.forget()
             for pid in self.agents():
                 os.kill(pid, signal.SIGCONT)
+
+    def forget(self) -> None:
+        """Take out what br-tun of every host learned: what a loop taught the others outlives its repair by minutes."""
+        for planned in self.lab.plan.hosts:
+            self.host(planned.name).must("ovs-ofctl", "del-flows", "br-tun", f"cookie={LEARNED:#x}/-1,table=20")
 
     def reaches(self, sender: str, address: str, what: str) -> bool:
         """Whether a real packet gets an answer; a refusal by TCP is one."""
