@@ -164,15 +164,23 @@ def _rule(state: HostState, rule: GroupRule, version: int) -> str | None:
 
 
 def _port(state: HostState, port: Port, version: int) -> Iterator[tuple[str, Setting]]:
-    """A port's own chains; what is the same for all ports is one jump away."""
+    """A port's own chains; what is the same for all ports is one jump away.
+
+    A packet of an established connection passes them by three rules: most of what filtering costs is how many rules
+    are asked. That an instance never answers as a DHCP server does not hang on the order: br-int sees to it as well.
+    """
     groups = [group_id for group_id in port.security_groups if state.group(group_id)]
     into = [f"-j {group_chain(group_id, 'ingress')}" for group_id in groups]
     out = [f"-j {group_chain(group_id, 'egress')}" for group_id in groups]
     end = [INVALID, f"-j {FALLBACK}"]
     lines = {
         "i": [TRACKED, "-j warren-link-into", *into, *end],
-        "o": ["-j warren-link-first", f"-j {_chain('s', port)}", "-j warren-link-out", TRACKED, *out, *end],
-        "s": [*_own_addresses(port, version), commented("", "DROP", "not an address of the port")],
+        "o": [f"-j {_chain('s', port)}", TRACKED, "-j warren-link-out", *out, *end],
+        "s": [
+            *_own_addresses(port, version),
+            "-j warren-link-first",
+            commented("", "DROP", "not an address of the port"),
+        ],
     }
     for letter, each in lines.items():
         yield (
