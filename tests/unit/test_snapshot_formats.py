@@ -137,6 +137,14 @@ def test_a_dnsmasq_line_with_tags_is_read() -> None:
     assert (entry.mac, entry.ip, entry.hostname) == ("fa:16:3e:00:00:01", "192.0.2.7", "host-a.example")
 
 
+@pytest.mark.parametrize("heading", [" port  VLAN  MAC                Age", " Port  VLAN  MAC                Age"])
+def test_fdb_show_is_read_under_the_heading_of_every_version(heading: str) -> None:
+    entries = ovs.read_fdb(
+        page(f"{heading}\n    4     1  fa:16:3e:61:66:cc    5\nLOCAL     5  50:54:00:00:00:07  static\n")
+    )
+    assert [(entry.ofport, entry.vlan, entry.age_s) for entry in entries] == [(4, 1, 5), (65534, 5, None)]
+
+
 def test_a_problem_names_file_line_and_column_and_the_rest_is_read() -> None:
     host = read_host(
         "h", {"fdb_br0": " port  VLAN  MAC                Age\nrubbish\n    4     1  fa:16:3e:61:66:cc    5\n"}

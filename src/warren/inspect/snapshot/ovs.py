@@ -201,11 +201,11 @@ def read_ofctl_show(page: Page) -> tuple[ShownPort, ...]:
 
 
 def read_fdb(page: Page) -> tuple[FdbEntry, ...]:
-    """`ovs-appctl fdb/show`."""
+    """`ovs-appctl fdb/show`. Its heading begins with `port`, from Open vSwitch 4.0 on with `Port`."""
     entries = []
     for number, line in page.lines():
         words = line.split()
-        if words[:3] == ["port", "VLAN", "MAC"]:
+        if line.lower().split() == ["port", "vlan", "mac", "age"]:
             continue
         if len(words) != 4 or not words[1].isdecimal() or not mac_of(words[2]):
             page.complain(number, 1, "this is not a line of fdb/show")
