@@ -129,11 +129,28 @@ def test_names_of_ports_become_numbers_where_a_map_is_given() -> None:
         "move:eth_src[]->xxreg0[0..47]",
         "push_vlan:0x88a8,push:reg0,pop:reg1[3],dec_ttl,dec_ttl(1,2),output:reg0",
         "ct(nat),ct(nat(dst=10.0.0.1:80-90,random)),ct(nat())",
+        "learn(table=1,in_port=99,eth_dst=01:02:03:04:05:06,ip_src=1.2.3.4,ipv6_src=fe80::1,NXM_OF_IP_DST[0..7]=0x5)",
     ],
 )
 def test_actions_printed_read_back_to_the_same_actions(text: str) -> None:
     actions = read_actions(text)
     assert read_actions(print_actions(actions)) == actions
+
+
+@pytest.mark.parametrize(
+    ("printed", "plain"),
+    [
+        ("move:NXOXM_ET_REG17[]->NXOXM_ET_REG31[]", "move:reg17[]->reg31[]"),
+        ("output:NXOXM_ET_REG20[]", "output:reg20[]"),
+        ("load:0x1->NXOXM_ET_XXREG4[0..3]", "load:0x1->xxreg4[0..3]"),
+        ("load:0x1->OXM_OF_PKT_REG8[]", "set_field:1->xreg8"),
+        ("push:NXM_NX_REG15[],pop:NXM_NX_XXREG3[]", "push:reg15,pop:xxreg3"),
+    ],
+)
+def test_the_registers_since_open_vswitch_3_7_have_the_names_that_it_prints(printed: str, plain: str) -> None:
+    """As `ovs-ofctl parse-flows` of Open vSwitch 4.0.0 printed them."""
+    assert read_actions(printed) == read_actions(plain)
+    assert read_actions(print_actions(read_actions(plain))) == read_actions(printed)
 
 
 @pytest.mark.parametrize(

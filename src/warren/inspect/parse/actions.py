@@ -237,6 +237,9 @@ class LearnSpec:
         given = self.source if self.source is not None else f"{self.value:#x}"
         if self.kind == "load":
             return f"load:{given}->{self.target}"
+        if self.source is None and self.target is not None and self.target.is_whole:
+            field = self.target.field
+            return f"{field.name}={value_text(field, self.value, field.mask)}"
         return str(self.target) if self.source == self.target else f"{self.target}={given}"
 
 

@@ -2,7 +2,7 @@
 
 Several names can mean the same bits: `dl_vlan`, `vlan_vid` and `vlan_tci`; `xreg0` and `reg0`, `reg1`; `tcp_src` and
 `tp_src`. A *cell* is the one storage behind them, itself a field; matches are kept and compared in cells, so that
-spelling makes no difference. Source: ovs-fields(7) and, for numbers of registers, the release notes of 3.6.
+spelling makes no difference. Source: ovs-fields(7).
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,9 @@ BY_NAME: Final[dict[str, Field]] = {}
 FIELDS: Final[list[Field]] = []
 """In the order of a printed match."""
 REGISTERS: Final = 32
-"""16 up to Open vSwitch 3.5, 32 since."""
+"""16 up to Open vSwitch 3.6, 32 since."""
+_REGISTERS_IN_NXM_NX: Final = 16
+"""The further ones found no place left in the class NXM_NX."""
 
 
 def _cell(name: str, bits: int, shape: Format, nxm: str = "", *others: str) -> Field:
@@ -77,6 +79,10 @@ def _piece(cell: Field, shift: int, bits: int) -> tuple[Piece, ...]:
     return (Piece(cell=cell, shift=shift, bits=bits),)
 
 
+def _register_class(number: int) -> str:
+    return "NXM_NX" if number < _REGISTERS_IN_NXM_NX else "NXOXM_ET"
+
+
 # The order is that of a printed match (lib/match.c, match_format).
 DP_HASH: Final = _cell("dp_hash", 32, HEXADECIMAL, "NXM_NX_DP_HASH", "NXOXM_ET_DP_HASH")
 RECIRC_ID: Final = _cell("recirc_id", 32, HEXADECIMAL, "NXM_NX_RECIRC_ID")
@@ -100,7 +106,7 @@ ETH_TYPE: Final = _cell(
     "dl_type", 16, Format(read=values.number, write=lambda v: f"0x{v:04x}", write_masked=hex), "NXM_OF_ETH_TYPE",
     "eth_type", "OXM_OF_ETH_TYPE",
 )  # fmt: skip
-REGS: Final = tuple(_cell(f"reg{n}", 32, HEXADECIMAL, f"NXM_NX_REG{n}") for n in range(REGISTERS))
+REGS: Final = tuple(_cell(f"reg{n}", 32, HEXADECIMAL, f"{_register_class(n)}_REG{n}") for n in range(REGISTERS))
 TUN_ID: Final = _cell("tun_id", 64, HEXADECIMAL, "NXM_NX_TUN_ID", "tunnel_id", "OXM_OF_TUNNEL_ID")
 TUN_SRC: Final = _cell("tun_src", 32, IPV4, "NXM_NX_TUN_IPV4_SRC")
 TUN_DST: Final = _cell("tun_dst", 32, IPV4, "NXM_NX_TUN_IPV4_DST")
@@ -196,7 +202,7 @@ for _n in range(REGISTERS // 2):
     )  # fmt: skip
 for _n in range(REGISTERS // 4):
     _alias(
-        f"xxreg{_n}", 128, HEXADECIMAL, f"NXM_NX_XXREG{_n}",
+        f"xxreg{_n}", 128, HEXADECIMAL, f"{_register_class(4 * _n)}_XXREG{_n}",
         tuple(Piece(cell=REGS[4 * _n + part], shift=0, bits=32) for part in range(4)),
     )  # fmt: skip
 

@@ -322,7 +322,9 @@ def _learn_spec(item: str, key: str, value: str) -> a.LearnSpec:
         return a.LearnSpec(kind="match", target=target_field, source=target_field)
     if _SUBFIELD.fullmatch(value) and value.partition("[")[0] in BY_NAME:
         return a.LearnSpec(kind="match", target=target_field, source=subfield(value))
-    return a.LearnSpec(kind="match", target=target_field, source=None, value=target_field.field.format.read(value))
+    is_number = not target_field.is_whole or value.startswith("0x")
+    number = values.number(value) if is_number else target_field.field.format.read(value)
+    return a.LearnSpec(kind="match", target=target_field, source=None, value=number)
 
 
 def _ct(call: _Call) -> a.Action:
