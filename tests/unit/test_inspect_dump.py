@@ -72,8 +72,19 @@ def test_named_ports_and_tables_with_spaces_and_commas_stay_whole() -> None:
     assert [(flow.table, flow.match_text) for flow in dump.flows] == [(4, 'in_port="a, b"')]
 
 
-def test_a_duration_that_is_none_is_left_out() -> None:
-    assert only(" cookie=0x0, duration=1.2.3s, table=0, n_packets=0, priority=1,ip actions=drop").duration_s is None
+@pytest.mark.parametrize("duration", ["1.2.3s", "1e400s", "infs", "nans", "-5s", "1_0s", ".s"])
+def test_a_duration_that_is_none_is_left_out(duration: str) -> None:
+    flow = only(f" cookie=0x0, duration={duration}, table=0, n_packets=0, priority=1,ip actions=drop")
+    assert flow.duration_s is None
+
+
+@pytest.mark.parametrize("table", ["²", "٣", "9" * 5000])
+def test_a_table_that_is_no_number_is_a_name(table: str) -> None:
+    assert only(f"table={table}, priority=1,ip actions=drop").table == table
+
+
+def test_a_cookie_may_begin_with_zeros() -> None:
+    assert only("cookie=067,table=0,priority=1,ip actions=drop").cookie == 67
 
 
 def test_headings_comments_and_blank_lines_are_no_problem() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from warren.inspect.parse import values
 from warren.inspect.parse.problem import Problem, Unreadable
 from warren.inspect.parse.text import printable, unquote, without_colour
 
@@ -98,7 +99,9 @@ _NO_FLOW: Final = re.compile(r"\s*(?:#.*|(?:NXST|OFPST|OFPT|NXT)_[A-Z_0-9]+\b.*)
 _ACTIONS: Final = re.compile(r"(?:^|[\s,])actions?=")
 _WORD: Final = re.compile(r'(?:[^\s,"]|"[^"]*(?:"|$))+')
 _COOKIE: Final = re.compile(r"(?:0x[0-9a-fA-F]{1,16}|[0-9]{1,20})(?:/(?:-1|0x[0-9a-fA-F]{1,16}))?")
+_SECONDS: Final = re.compile(r"[0-9]{1,20}(?:\.[0-9]*)?")
 _MAX_DIGITS: Final = 20
+_TABLE_DIGITS: Final = 3
 
 
 def read_dump(text: str, file: str = "-", tables: Mapping[str, int] | None = None) -> Dump:
@@ -174,17 +177,14 @@ def _flow(found: re.Match[str], line: int, tables: Mapping[str, int]) -> Flow:
 
 
 def _table(text: str, tables: Mapping[str, int]) -> TableId:
-    if text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= _TABLE_DIGITS:
         return int(text)
     name = unquote(text)
     return tables.get(name, name)
 
 
 def _seconds(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _SECONDS.fullmatch(text) else None
 
 
 _NUMBERS: Final = frozenset(
@@ -214,7 +214,7 @@ def _read_freely(line: str, number: int, tables: Mapping[str, int]) -> Flow:
         priority=numbers.get("priority", DEFAULT_PRIORITY),
         match_text=match,
         actions_text=plain[actions.end() :],
-        cookie=int(parts.get("cookie", "0").partition("/")[0], 0),
+        cookie=values.number(parts.get("cookie", "0").partition("/")[0]),
         n_packets=numbers.get("n_packets"),
         n_bytes=numbers.get("n_bytes"),
         duration_s=_seconds(parts["duration"].rstrip("s")) if "duration" in parts else None,
