@@ -1,6 +1,9 @@
 """Sentences, tables' meanings and comparisons on the dumps of a real Neutron."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -276,3 +279,43 @@ def test_what_cannot_be_read_is_in_the_json_too(tmp_path: Path) -> None:
     found = objects("explain", str(path))
     assert [each["understood"] for each in found] == [False, True, False]
     assert f"{path}:2:22" in str(found[0]["problem"])
+
+
+def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """`warren flows …` as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "warren", "flows", *words], input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_pipe_is_a_source_and_one_that_nobody_writes_to_is_no_hang(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert run("show", str(pipe)).stderr == f"warren: {pipe} is empty\n"
+    reader, writer = os.pipe()
+    os.write(writer, b" table=0, priority=1,in_port=1 actions=drop\n")
+    os.close(writer)
+    with os.fdopen(reader, "rb"):
+        (found,) = objects("show", f"/dev/fd/{reader}")
+    assert found["explanation"] == "Frames from port 1 are dropped."
+
+
+def test_a_dump_of_a_bridge_without_flows_has_none() -> None:
+    done = run("show", "-", stdin="OFPST_FLOW reply (OF1.3) (xid=0x2):\n")
+    assert (done.returncode, done.stdout) == (0, "standard input  (0 flows)\n")
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 300)
+    done = run("show", str(path / "dump"))
+    assert done.returncode == 2
+    assert done.stderr.endswith(": File name too long\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_comparison_says_what_it_could_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_text("garbage\n table=0, actions=drop\n")
+    done = run("diff", str(path), str(path))
+    assert done.returncode == 0
+    assert f"{path}:1:1" in done.stderr

@@ -152,6 +152,32 @@ def test_a_problem_names_file_line_and_column_and_the_rest_is_read() -> None:
     assert [str(problem) for problem in host.problems] == ["h/fdb_br0:2:1: this is not a line of fdb/show"]
 
 
+MANY = "9" * 5000
+"""More digits than Python makes a number of."""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"fdb_br-int": f"port VLAN MAC Age\n{MANY} 1 fa:16:3e:00:00:01 1\n1 {MANY} fa:16:3e:00:00:01 {MANY}\n"},
+        {"ofctl_show_br-int": f" {MANY}(tap1): addr:fa:16:3e:00:00:01\n"},
+        {"ip_addr_host": f"{MANY}: eth0: <UP> mtu {MANY}\n    inet 10.0.0.1/24\n2: eth1: <UP> mtu {MANY}\n"},
+        {"ip_addr_host": f'[{{"ifindex": {MANY}, "ifname": "eth0", "flags": []}}]'},
+        {"ovs-vsctl_list_interface": "name : tap1\nofport : --5\n"},
+        {"ovs-vsctl_list_port": f"name : tap1\ntag : {MANY}\n"},
+    ],
+)
+def test_a_number_that_is_none_never_crashes_the_reader(files: dict[str, str]) -> None:
+    assert read_host("h", {"ovs-vsctl_show": "", **files}).name == "h"
+
+
+def test_routes_rules_and_traces_with_absurd_numbers_are_read() -> None:
+    (route,) = iproute.read_routes(Page(file="f", text=f"default via 10.0.0.1 dev eth0 metric {MANY}"))
+    assert route.metric == 0
+    assert iproute.read_rules(Page(file="f", text=f"{MANY}: from all lookup main")) == ()
+    assert read_trace(Page(file="f", text=f"{MANY}. priority {MANY}\n{MANY}. No match.")).lookups == ()
+
+
 def test_no_escape_sequence_survives() -> None:
     assert printable("a\x1b[31mred\x1b[0m\x1b]0;title\x07\x9b2J\x00b\u202e") == "ared\ufffd2J\ufffdb\ufffd"
 

@@ -131,6 +131,7 @@ def diff(before: str, after: str, *, cookies: bool, **options: Any) -> None:
     """
     pairs = _paired(_views(before, options), _views(after, options))
     found = [(old, new, difference(_side(old), _side(new), with_cookies=cookies)) for old, new in pairs]
+    _print_problems(view for pair in pairs for view in pair)
     if options["as_json"]:
         click.echo(json.dumps([_difference_object(old, new, each) for old, new, each in found], indent=2))
     else:
@@ -200,7 +201,12 @@ def _views(source: str | None, options: dict[str, Any]) -> list[View]:
         and options["bridge"] in (None, bridge.name)
     ]
     if not found:
-        raise NotFound("NoFlows", f"{printable(source or LOCAL)} has no flows of such a host and bridge")
+        why = (
+            "of such a host and bridge"
+            if options["host"] or options["bridge"]
+            else "to read: no dump of them is there, or Open vSwitch does not run or answers root alone"
+        )
+        raise NotFound("NoFlows", f"{printable(source or LOCAL)} has no flows {why}")
     return found
 
 

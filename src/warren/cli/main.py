@@ -8,6 +8,7 @@ import click
 
 from warren import __version__
 from warren.core.errors import Refused, Unmet, WarrenError
+from warren.inspect.parse.text import printable
 
 COMMANDS: Final = {
     "server": "warren.cli.server",
@@ -50,6 +51,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"warren: {printable(str(error.filename))}: {error.strerror}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """SOURCE of the command line -> hosts: a file, `-`, a folder, an archive, `local`, `lab://HOST`, `ssh://user@host`."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from warren.sources.folder import hosts_of, read_tree
 LOCAL: Final = "local"
 _SSH: Final = "ssh://"
 _SSH_DESTINATION: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*@)?[A-Za-z0-9_][A-Za-z0-9_.-]*(?::\d{1,5})?")
+_NO_FLOWS: Final = re.compile(r"\s*(?:NXST|OFPST)_FLOW reply[^\n]*\s*")
+"""The dump of a bridge without flows: a heading alone."""
 STDIN_LIMIT_BYTES: Final = 1024 * 1024 * 1024
 
 
@@ -33,6 +36,8 @@ def read_source(source: str) -> tuple[Host, ...]:
         return hosts_of(read_tree(path), source)
     if path.is_file():
         return _content(path.read_bytes(), source)
+    if path.is_fifo():
+        return _content(_read_pipe(path), source)
     raise NotFound(
         "NoSuchSource", f"there is no {printable(source)}: name a file, a folder, an archive, local or ssh://host"
     )
@@ -67,6 +72,13 @@ def ssh_destination(source: str) -> str:
     return destination
 
 
+def _read_pipe(path: Path) -> bytes:
+    """What comes through a pipe, as a shell's `<(…)` is; nothing where nobody writes to it."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as pipe:
+        os.set_blocking(pipe.fileno(), True)
+        return pipe.read(STDIN_LIMIT_BYTES)
+
+
 def _content(content: bytes, name: str) -> tuple[Host, ...]:
     if is_archive(content[:512]):
         return hosts_of(read_archive(content, name), name)
@@ -75,7 +87,9 @@ def _content(content: bytes, name: str) -> tuple[Host, ...]:
 
 def _flows_only(text: str, name: str) -> Host:
     """A single dump of flows, as a host of which only one bridge is known."""
-    if "actions=" not in text:
+    if not text.strip():
+        raise Invalid("NothingCaptured", f"{name} is empty")
+    if "actions=" not in text and _NO_FLOWS.fullmatch(text) is None:
         raise Invalid("NothingCaptured", f"{name} is neither an archive nor a dump of flows")
     bridge = Path(name).name.rpartition("_")[2] or name
     return Host(name=name, bridges=(Bridge(name=bridge, flows=Printout(file=name, text=text)),))

@@ -16,6 +16,7 @@ from warren.inspect.parse.problem import Unreadable
 from warren.inspect.parse.read_actions import Names as OpenFlowNames
 from warren.inspect.snapshot.model import Bridge, BridgePort, Estate, Host
 from warren.inspect.snapshot.names import NamedPort, Names
+from warren.inspect.snapshot.text import whole
 from warren.pipeline.cookies import object_digits
 
 _TUNNEL_TABLES: Final = (2, 3, 4, 6)
@@ -169,8 +170,8 @@ def _segments_by_name(host: Host, names: Names) -> dict[int, int]:
         said = port.other_config.get("segmentation_id", "")
         named = _named_port(port, names)
         network = names.networks.get(named.network_id) if named else None
-        if said.isdecimal():
-            found[port.tag] = int(said)
+        if (vni := whole(said)) is not None:
+            found[port.tag] = vni
         elif network is not None and network.segmentation_id is not None:
             found[port.tag] = network.segmentation_id
     return found

@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any, Final
 
 from warren.inspect.snapshot.model import Address, BridgeAddress, KernelNeighbour, KernelRoute, Link, RoutingRule
-from warren.inspect.snapshot.text import Page, ip_of, mac_of
+from warren.inspect.snapshot.text import Page, ip_of, mac_of, whole
 
-_LINK: Final = re.compile(r"^(\d+): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
+_LINK: Final = re.compile(r"^([0-9]{1,10}): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
 _INDEX: Final = re.compile(r"if\d{1,9}")
 """What stands for an interface in a namespace that has no name here."""
-_ONE_LINE: Final = re.compile(r"^(\d+): (\S+)\s+(inet6?) (\S+)")
+_ONE_LINE: Final = re.compile(r"^([0-9]{1,10}): (\S+)\s+(inet6?) (\S+)")
 _ROUTE_TYPES: Final = frozenset(
     {"unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "blackhole", "prohibit", "throw"}
 )
@@ -100,7 +100,7 @@ def _text_link(found: re.Match[str]) -> Link:
     return Link(
         name=name,
         index=int(index),
-        mtu=int(settings["mtu"]) if settings.get("mtu", "").isdecimal() else 0,
+        mtu=whole(settings.get("mtu", "")) or 0,
         is_up="UP" in flags.split(","),
         has_carrier="NO-CARRIER" not in flags,
         master=settings.get("master", ""),
@@ -191,7 +191,7 @@ def _route(destination: str, settings: Mapping[str, str], *, kind: str, is_ipv6:
         type=kind,
         table=settings.get("table", "main"),
         protocol=settings.get("proto", ""),
-        metric=int(metric) if metric.isdecimal() else 0,
+        metric=whole(metric) or 0,
     )
 
 
@@ -214,10 +214,11 @@ def _text_rules(page: Page) -> Iterator[RoutingRule]:
     for number, line in page.lines():
         preference, _, rest = line.partition(":")
         words = rest.split()
-        if not preference.strip().isdecimal() or words[:1] != ["from"] or len(words) < 4 or words[-2] != "lookup":
+        place = whole(preference.strip())
+        if place is None or words[:1] != ["from"] or len(words) < 4 or words[-2] != "lookup":
             page.complain(number, 1, "this is not a line of ip rule that can be read")
             continue
-        yield RoutingRule(preference=int(preference), source=words[1], table=words[-1], selector=" ".join(words[2:-2]))
+        yield RoutingRule(preference=place, source=words[1], table=words[-1], selector=" ".join(words[2:-2]))
 
 
 def read_neighbours(page: Page) -> tuple[KernelNeighbour, ...]:

@@ -8,14 +8,15 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from warren.inspect.snapshot.model import FdbEntry, TunnelNeighbour
-from warren.inspect.snapshot.text import LINE_LIMIT_CHARS, Page, mac_of
+from warren.inspect.snapshot.text import LINE_LIMIT_CHARS, Page, mac_of, whole
 
 Cell: TypeAlias = "str | tuple[str, ...] | Mapping[str, str]"
 Row: TypeAlias = Mapping[str, Cell]
 
 _TOKEN: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([{}\[\],=])|([^\s{}\[\],="]+)')
+_INTEGER: Final = re.compile(r"-?[0-9]{1,11}")
 _DASHES: Final = re.compile(r"-+( -+)*\s*")
-_OFCTL_PORT: Final = re.compile(r"^ (\d+|LOCAL)\(([^)]*)\): addr:([0-9a-f:]+)")
+_OFCTL_PORT: Final = re.compile(r"^ ([0-9]{1,10}|LOCAL)\(([^)]*)\): addr:([0-9a-f:]+)")
 LOCAL_OFPORT: Final = 65534
 
 
@@ -159,7 +160,7 @@ def text_of(row: Row, column: str) -> str:
 
 def number_of(row: Row, column: str) -> int | None:
     text = text_of(row, column)
-    return int(text) if text.lstrip("-").isdecimal() and len(text) < 12 else None
+    return int(text) if _INTEGER.fullmatch(text) else None
 
 
 def numbers_of(row: Row, column: str) -> frozenset[int]:
@@ -207,12 +208,12 @@ def read_fdb(page: Page) -> tuple[FdbEntry, ...]:
         words = line.split()
         if line.lower().split() == ["port", "vlan", "mac", "age"]:
             continue
-        if len(words) != 4 or not words[1].isdecimal() or not mac_of(words[2]):
+        vlan = whole(words[1]) if len(words) == 4 else None
+        if vlan is None or not mac_of(words[2]):
             page.complain(number, 1, "this is not a line of fdb/show")
             continue
-        ofport = LOCAL_OFPORT if words[0] == "LOCAL" else int(words[0]) if words[0].isdecimal() else None
-        age_s = int(words[3]) if words[3].isdecimal() else None
-        entries.append(FdbEntry(ofport=ofport, vlan=int(words[1]), mac=mac_of(words[2]), age_s=age_s))
+        ofport = LOCAL_OFPORT if words[0] == "LOCAL" else whole(words[0])
+        entries.append(FdbEntry(ofport=ofport, vlan=vlan, mac=mac_of(words[2]), age_s=whole(words[3])))
     return tuple(entries)
 
 

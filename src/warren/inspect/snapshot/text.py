@@ -14,6 +14,7 @@ PROBLEM_LIMIT: Final = 20
 """Problems kept per file; a file of garbage says so once, not a million times."""
 
 _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-9;?]{0,32}[@-~]|\x1b\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)")
+_WHOLE: Final = re.compile(r"[0-9]{1,20}")
 _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 _UNPRINTABLE: Final = (
     *range(9),
@@ -37,6 +38,11 @@ def printable(text: str) -> str:
 def mac_of(text: str) -> str:
     """A MAC address in lower case; empty for anything else."""
     return text.lower() if _MAC.fullmatch(text) else ""
+
+
+def whole(text: str) -> int | None:
+    """A number as the kernel and Open vSwitch print them; `None` for anything else, thousands of digits included."""
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def ip_of(text: str) -> str:

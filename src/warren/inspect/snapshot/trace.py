@@ -6,8 +6,8 @@ from typing import Final
 
 from warren.inspect.snapshot.text import Page
 
-_RULE: Final = re.compile(r"^\s*(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$")
-_MISS: Final = re.compile(r"^\s*(\d+)\. No match\.")
+_RULE: Final = re.compile(r"^\s*([0-9]{1,3})\. (?:(.*), )?priority ([0-9]{1,10})(?:, cookie (0x[0-9a-f]+))?$")
+_MISS: Final = re.compile(r"^\s*([0-9]{1,3})\. No match\.")
 _BRIDGE: Final = re.compile(r'^\s*bridge\("([^"]*)"\)')
 
 
