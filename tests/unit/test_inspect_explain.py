@@ -170,11 +170,41 @@ def test_a_filter_takes_what_it_says(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["table=", "table=x", "(table=1", "table=1 table=2", "nosuch=1", "and", "dl_dst>1", "!", "table=1 and"]
+    "text",
+    [
+        "table=",
+        "table=x",
+        "(table=1",
+        "table=1 table=2",
+        "nosuch=1",
+        "and",
+        "dl_dst>1",
+        "!",
+        "table=1 and",
+        "(" * 5000,
+        "not " * 5000,
+    ],
 )
 def test_a_filter_that_is_none_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Invalid, match="write for example"):
         read_filter(text)
+
+
+@pytest.mark.parametrize("text", ["(" * 199 + "drop" + ")" * 199, "not " * 398 + "drop", " or ".join(["drop"] * 200)])
+def test_the_longest_filters_work(text: str) -> None:
+    dump = read_dump((LAST / "compute1" / "dump-flows_br-tun").read_text())
+    test, decoder = read_filter(text), Decoder()
+    assert sum(test(flow, decoder) for flow in dump.flows) == sum(flow.actions_text == "drop" for flow in dump.flows)
+
+
+def test_a_frame_of_a_distributed_router_and_a_closed_port_have_reasons_of_their_own() -> None:
+    """Both stand at priority 2 of br-int's table 0."""
+    dump = read_dump((NEUTRON.parent / "pipelines" / "dvr-int.flows").read_text())
+    decoder = Decoder()
+    told = explain(dump.flows, alone("br-int", dump.flows, decoder), decoder)
+    reasons = {each.flow.match_text: each.sentence.rpartition("; ")[2] for each in told if each.flow.priority == 2}
+    assert reasons["in_port=1,dl_src=fa:16:3f:bb:bb:bb"] == "another host's distributed router sent it."
+    assert reasons["in_port=2"] == "nothing else may come in by this port."
 
 
 def test_spelling_cookies_and_counters_are_no_difference() -> None:

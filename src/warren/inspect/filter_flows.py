@@ -69,6 +69,10 @@ _Tokens: TypeAlias = list[tuple[str, str]]
 """(kind, text): `bracket`, `op` or `word`."""
 
 
+_MAX_TOKENS: Final = 400
+"""A hundred comparisons; each level of brackets is one of Python's as well."""
+
+
 def _invalid(message: str) -> Invalid:
     return Invalid("BadFilter", f"in the filter, {message}; write for example: table=20 and n_packets>0")
 
@@ -84,6 +88,8 @@ def _tokens(text: str) -> _Tokens:
         kind = "bracket" if bracket else "op" if op else "word"
         found.append((kind, "=" if op == "==" else bracket or op or word or quoted or ""))
         position = match.end()
+    if len(found) > _MAX_TOKENS:
+        raise _invalid(f"there are more than {_MAX_TOKENS} words and signs")
     return found
 
 

@@ -32,6 +32,8 @@ class Pipeline:
     tables: Mapping[int, TableNote]
     notes: Mapping[tuple[int, int], str] = field(default_factory=dict)
     """(table, priority) -> why flows of that priority are there, as the end of a sentence."""
+    drops: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """The same for those flows of that priority that drop, where the others are there for another reason."""
 
     def table(self, table: TableId) -> TableNote | None:
         return self.tables.get(table) if isinstance(table, int) else None
@@ -145,7 +147,7 @@ NEUTRON_INT: Final = Pipeline(
         (0, 5): "it is for this host's DVR address",
         (0, 4): "another host's distributed router sent it over a physical network",
         (0, 3): "the provider's tag becomes this host's local VLAN",
-        (0, 2): "nothing else may come in by this port",
+        (0, 2): "another host's distributed router sent it",
         (1, 1): "no port here has this address",
         (2, 1): "no port here has this address",
         (1, 20): "to the instance it must look as if its router sent it",
@@ -184,6 +186,7 @@ NEUTRON_INT: Final = Pipeline(
         (93, 0): "the firewall refused it",
         **{(table, priority): "a rule of a security group" for table in (72, 82) for priority in range(70, 78)},
     },
+    drops={(0, 2): "nothing else may come in by this port"},
 )
 HAVANA_INT: Final = Pipeline(
     name="Neutron's br-int (Havana)",

@@ -60,7 +60,7 @@ def _sentence(flow: Flow, meaning: Meaning, words: tuple[str, str], context: Con
     is_learned = flow.hard_timeout_s > 0 and (flow.table, flow.priority, flow.cookie) in context.learned
     if is_learned:
         parts.append(_birth(flow, meaning, context))
-    elif reason := _reason(flow, context):
+    elif reason := _reason(flow, meaning, context):
         parts.append(reason)
     if life := _life(flow, is_learned=is_learned):
         parts.append(life)
@@ -94,11 +94,13 @@ def _life(flow: Flow, *, is_learned: bool) -> str:
     return f"gone in {remaining:.0f} s{' unless refreshed' if is_learned or flow.idle_timeout_s else ''}"
 
 
-def _reason(flow: Flow, context: Context) -> str:
+def _reason(flow: Flow, meaning: Meaning, context: Context) -> str:
     """Why the flow is there: what its priority stands for in its table, and whom its cookie names."""
     note = ""
     if context.pipeline is not None and isinstance(flow.table, int):
-        note = context.pipeline.notes.get((flow.table, flow.priority), "")
+        place = flow.table, flow.priority
+        note = "" if meaning.actions else context.pipeline.drops.get(place, "")
+        note = note or context.pipeline.notes.get(place, "")
     return ", ".join(filter(None, (note, _asked_for_by(flow.cookie, context))))
 
 
