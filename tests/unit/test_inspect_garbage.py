@@ -23,7 +23,7 @@ CASES = {
 }
 SCRIBBLES = (
     b"0xffffffffffffffffff", b"-1", b"999999999999", b",", b"(", b"\x1b[2J", b'"', b"[]", b"{}", b"null", b"::", b"/33",
-    b"=", b"300.1.1.1", b" dev ", b"\x00", b"\xff",
+    b"=", b"300.1.1.1", b" dev ", b"\x00", b"\xff", b"9" * 5000, "²".encode(), b"1e400", b"--5", b"067",
 )  # fmt: skip
 
 
