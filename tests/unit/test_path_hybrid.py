@@ -191,6 +191,13 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict]]] 
     "the qvb is down": (link("compute1", "qvb", **DOWN), "vm2", ("compute1", "qvb", Verdict.DROPPED_DOWN)),
     "the far tap is down": (link("compute2", "tap", **DOWN), "vm2", ("compute2", "tap", Verdict.DROPPED_DOWN)),
     "the far qvo is down": (link("compute2", "qvo", **DOWN), "vm2", ("compute2", "br-int", Verdict.DROPPED_DOWN)),
+    "the Linux bridge is down": (link("compute1", "qbr", **DOWN), "vm2", ("compute1", "qbr", Verdict.DROPPED_DOWN)),
+    "the tunnel's near end sends one key": (
+        edit("compute1/ovs-vsctl_list_interface", r'"out_key","flow"', '"out_key","77"'), "vm2", ("compute2", "br-tun table 4", Verdict.DROPPED_FLOW),
+    ),
+    "the tunnel's far end takes one key": (
+        edit("compute2/ovs-vsctl_list_interface", r'"in_key","flow"', '"in_key","77"'), "vm2", ("compute2", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
+    ),
     "the cable to the Linux bridge is cut": (
         link("compute1", "qvb", master=""), "vm2", ("compute1", "qbr", Verdict.DROPPED_NO_PORT),
     ),
@@ -207,6 +214,38 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict]]] 
         edit("compute2/ipset-save_host", r"^.*\n", ""), "vm2 tcp 80", ("compute2", "qbr", Verdict.NOT_MODELLED),
     ),
 }  # fmt: skip
+
+
+PLUG_FAULTS = {
+    **{
+        f"the {kind} is down": (link("compute1", kind, **DOWN), "interface-down", f"ip link set {kind}")
+        for kind in ("tap", "qbr", "qvb", "qvo")
+    },
+    **{
+        f"the {kind} is on no bridge": (link("compute1", kind, master=""), "interface-off-its-bridge", f"ip link set {kind}")
+        for kind in ("tap", "qvb")
+    },
+    "one end of a tunnel sends one key": (
+        edit("compute1/ovs-vsctl_list_interface", r'"out_key","flow"', '"out_key","77"'), "tunnel-key-mismatch", "in_key=flow",
+    ),
+    "one end of a tunnel takes one key": (
+        edit("compute1/ovs-vsctl_list_interface", r'"in_key","flow"', '"in_key","77"'), "tunnel-key-mismatch", "in_key=flow",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLUG_FAULTS)
+def test_a_plug_or_a_tunnel_that_passes_nothing_is_found_with_its_mend(fault: str, copy: Path) -> None:
+    plant, kind, mend = PLUG_FAULTS[fault]
+    plant(copy)
+    found = [finding for finding in verify(estate(copy)).findings if finding.kind == kind]
+    assert found
+    assert all(finding.mend.startswith(mend) for finding in found)
+
+
+def test_a_key_that_the_keys_of_both_directions_override_is_no_fault(copy: Path) -> None:
+    edit("compute1/ovs-vsctl_list_interface", r'\["in_key","flow"\]', '["in_key","flow"],["key","77"]')(copy)
+    assert [f for f in verify(estate(copy)).findings if f.kind == "tunnel-key-mismatch"] == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -163,6 +163,11 @@ class Walk:
     def _enter_linux_bridge(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
         """To the port that has the address, or to all others; iptables sees IP frames on the way (br_netfilter)."""
         bridge = kernel.link.master
+        link = kernel.namespace.link(bridge)
+        if link and not link.is_up:
+            index = self.hop(parent, kernel.host, bridge, f"{bridge} is down and forwards nothing")
+            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {bridge} up")
+            return
         self.world.bridge_addresses[kernel.host.name, bridge, frame.source] = kernel.link.name
         known = self.world.bridge_addresses.get((kernel.host.name, bridge, frame.destination))
         others = self.world.topology.bridged_with(kernel)
@@ -276,6 +281,8 @@ class Walk:
     def _tunnel(self, port: SwitchPort, frame: Frame, parent: int) -> None:
         remote = port.port.options.get("remote_ip", "")
         local = port.port.options.get("local_ip", "")
+        key = port.port.tunnel_key("out_key")
+        frame = frame if key is None else replace(frame, tunnel_id=key)
         what = f"{port.port.type} {frame.tunnel_id} from {local} to {remote}"
         index = self.hop(parent, port.host, port.port.name, what, packet=str(frame), is_tunnel=True)
         if self._is_too_big(port, frame):
@@ -294,6 +301,14 @@ class Walk:
             return
         if port.port.options.get("dst_port", "4789") != other.port.options.get("dst_port", "4789"):
             self.end(index, Verdict.DROPPED_NO_TUNNEL, f"one dst_port on {port.host.name} and {other.host.name}")
+            return
+        if not other.port.takes_key(frame.tunnel_id):
+            index = self.hop(
+                index, other.host, other.port.name, f"takes only key {other.port.tunnel_key('in_key')}",
+                evidence=f"{other.port.name}: options={dict(other.port.options)}",
+            )  # fmt: skip
+            mend = f"in_key=flow on {other.host.name}, out_key=flow on {port.host.name}"
+            self.end(index, Verdict.DROPPED_NO_TUNNEL, mend)
             return
         index = self.hop(index, other.host, other.port.name, f"arrives at {other.host.name} by {other.port.name}")
         self.enter_bridge(other, frame, index)

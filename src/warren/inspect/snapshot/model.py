@@ -48,6 +48,23 @@ class BridgePort:
     def is_tunnel(self) -> bool:
         return "remote_ip" in self.options
 
+    def tunnel_key(self, direction: str) -> int | None:
+        """The one key of a tunnel port, `in_key` or `out_key`; None where flows say it (ovs-vswitchd.conf.db(5)).
+
+        `key` stands for the direction that has no option of its own; without either it is 0.
+        """
+        text = self.options.get(direction) or self.options.get("key") or "0"
+        if text == "flow":
+            return None
+        try:
+            return int(text, 0)
+        except ValueError:
+            return 0
+
+    def takes_key(self, key: int) -> bool:
+        """Whether a tunnel port takes what comes with a key."""
+        return self.tunnel_key("in_key") in (None, key)
+
     @property
     def patch_peer(self) -> str:
         return self.options.get("peer", "") if self.type == "patch" else ""

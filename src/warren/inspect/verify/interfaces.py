@@ -24,6 +24,7 @@ def interface_findings(facts: HostFacts) -> Iterator[Finding]:
     yield from _patches(facts)
     yield from _fail_modes(facts)
     yield from _lost_interfaces(facts)
+    yield from _hybrid_plugs(facts)
     for namespace in facts.host.namespaces:
         if namespace.name.startswith(_SERVICE_PREFIXES) and namespace.is_complete:
             yield from _namespace(facts, namespace)
@@ -80,6 +81,30 @@ def _lost_interfaces(facts: HostFacts) -> Iterator[Finding]:
                 mend="have the agent make the namespace anew, or remove the port if its router is gone",
                 evidence=(f"{port.name}: external_ids={dict(port.external_ids)}",),
             )
+
+
+def _hybrid_plugs(facts: HostFacts) -> Iterator[Finding]:
+    """Between an instance and br-int: tap and qvb on a qbr, a cable from qvb to qvo, all up."""
+    bridge, namespace = facts.host.bridge(INTEGRATION_BRIDGE), facts.host.namespace(HOST_NAMESPACE)
+    if bridge is None or namespace is None or not namespace.is_complete:
+        return
+    for port in bridge.ports:
+        if not port.name.startswith("qvo"):
+            continue
+        own = port.name.removeprefix("qvo")
+        for link in filter(None, (namespace.link(f"{kind}{own}") for kind in ("tap", "qbr", "qvb", "qvo"))):
+            about = f"{link.name} of port {facts.names.port(port.port_id) if port.port_id else own}"
+            if not link.is_up:
+                yield Finding(
+                    kind="interface-down", severity=Severity.OUTAGE, host=facts.name, object=about,
+                    what="the interface is down: its instance reaches nobody", mend=f"ip link set {link.name} up",
+                )  # fmt: skip
+            if link.name.startswith(("tap", "qvb")) and link.master != f"qbr{own}":
+                yield Finding(
+                    kind="interface-off-its-bridge", severity=Severity.OUTAGE, host=facts.name, object=about,
+                    what=f"it is a port of {link.master or 'no bridge'}, not of qbr{own}: its instance reaches nobody",
+                    mend=f"ip link set {link.name} master qbr{own}",
+                )  # fmt: skip
 
 
 def _namespace(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:

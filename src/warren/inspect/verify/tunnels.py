@@ -93,14 +93,19 @@ def _both_ends(facts: HostFacts, tunnel: Tunnel, peer: HostFacts) -> Iterator[Fi
                     what=f"{facts.name} uses UDP port {mine}, {peer.name} {theirs}: neither hears the other",
                     mend="one dst_port on both hosts", evidence=(shown,),
                 )  # fmt: skip
-        keys = [(t.port.options.get("key") or t.port.options.get("in_key", "0")) for t in (tunnel, other)]
-        if keys[0] != keys[1] and facts.name < peer.name:
+        sent, taken = tunnel.port.tunnel_key("out_key"), other.port.tunnel_key("in_key")
+        if sent != taken:
             yield Finding(
                 kind="tunnel-key-mismatch", severity=Severity.OUTAGE, host=facts.name,
                 object=f"tunnel {facts.name} -> {peer.name}",
-                what=f"{facts.name}'s end takes key {keys[0]}, {peer.name}'s {keys[1]}",
-                mend="in_key=flow and out_key=flow on both hosts", evidence=(shown,),
+                what=f"{facts.name}'s end sends {_key(sent)}, {peer.name}'s takes {_key(taken)}",
+                mend="in_key=flow and out_key=flow on both hosts",
+                evidence=tuple(f"{t.port.name}: options={dict(t.port.options)}" for t in (tunnel, other)),
             )  # fmt: skip
+
+
+def _key(key: int | None) -> str:
+    return "what key flows say" if key is None else f"key {key} only"
 
 
 def _unlike_segments(estate: EstateFacts) -> Iterator[Finding]:
