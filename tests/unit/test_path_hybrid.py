@@ -198,6 +198,12 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict]]] 
     "the tunnel's far end takes one key": (
         edit("compute2/ovs-vsctl_list_interface", r'"in_key","flow"', '"in_key","77"'), "vm2", ("compute2", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
     ),
+    "the sender's port is told not to receive": (
+        edit("compute1/ofctl_show_br-int", r"(\(qvo.*\n +config: +)0", r"\1NO_RECV"), "vm2", ("compute1", "br-int", Verdict.DROPPED_PORT_CONFIG),
+    ),
+    "the receiver's port is told not to forward": (
+        edit("compute2/ofctl_show_br-int", r"(\(qvo.*\n +config: +)0", r"\1NO_FLOOD NO_FWD"), "vm2", ("compute2", "br-int", Verdict.DROPPED_PORT_CONFIG),
+    ),
     "the cable to the Linux bridge is cut": (
         link("compute1", "qvb", master=""), "vm2", ("compute1", "qbr", Verdict.DROPPED_NO_PORT),
     ),
@@ -225,6 +231,9 @@ PLUG_FAULTS = {
         f"the {kind} is on no bridge": (link("compute1", kind, master=""), "interface-off-its-bridge", f"ip link set {kind}")
         for kind in ("tap", "qvb")
     },
+    "a port is told not to forward": (
+        edit("compute2/ofctl_show_br-int", r"(\(qvo.*\n +config: +)0", r"\1NO_FWD"), "port-refuses", "ovs-ofctl mod-port br-int qvo",
+    ),
     "one end of a tunnel sends one key": (
         edit("compute1/ovs-vsctl_list_interface", r'"out_key","flow"', '"out_key","77"'), "tunnel-key-mismatch", "in_key=flow",
     ),
@@ -232,6 +241,14 @@ PLUG_FAULTS = {
         edit("compute1/ovs-vsctl_list_interface", r'"in_key","flow"', '"in_key","77"'), "tunnel-key-mismatch", "in_key=flow",
     ),
 }  # fmt: skip
+
+
+def test_a_route_that_refuses_is_named_with_the_command_that_takes_it_away(copy: Path) -> None:
+    path = next((copy / "network").glob("ip_route_qrouter-*"))
+    path.write_text(json.dumps([{"type": "blackhole", "dst": WORLD, "flags": []}, *json.loads(path.read_text())]))
+    found = asked(estate(copy), "vm2", WORLD).paths[0]
+    assert found.verdict is Verdict.DROPPED_NO_ROUTE
+    assert found.mend.endswith(f"route del blackhole {WORLD}/32")
 
 
 @pytest.mark.parametrize("fault", PLUG_FAULTS)

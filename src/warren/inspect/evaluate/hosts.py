@@ -51,5 +51,6 @@ def _port(number: int, port: BridgePort, bridge_of: Mapping[str, str]) -> PortMo
         tag=port.tag,
         vlan_mode=port.vlan_mode,
         trunks=port.trunks,
+        floods="NO_FLOOD" not in port.config,
         peer=(bridge_of[peer], peer) if peer in bridge_of else None,
     )

@@ -19,6 +19,7 @@ class Verdict(Enum):
     DROPPED_NO_NEIGHBOUR = "dropped: nobody answers for the next hop's address"
     DROPPED_NOT_FORWARDED = "dropped: the namespace does not forward"
     DROPPED_DOWN = "dropped: an interface is down"
+    DROPPED_PORT_CONFIG = "dropped: the switch's port is told not to receive or not to forward"
     DROPPED_NO_TUNNEL = "dropped: the other host has no tunnel that takes it"
     DROPPED_TOO_BIG = "dropped: larger than the MTU on its way"
     DROPPED_NOT_FOR_US = "ignored: it is for another address"

@@ -85,7 +85,9 @@ def _ends_without_route(walk: Walk, routed: Routed, index: int, namespace: Names
         walk.end(index, Verdict.NOT_MODELLED)
     else:
         prefix = f"ip -n {namespace.name} " if namespace.name else "ip "
-        walk.end(index, Verdict.DROPPED_NO_ROUTE, f"{prefix}route add default via THE GATEWAY")
+        refused = routed.evidence.partition(" dev ")[0]
+        mend = "add default via THE GATEWAY" if routed.kind == "none" else f"del {refused}"
+        walk.end(index, Verdict.DROPPED_NO_ROUTE, f"{prefix}route {mend}")
     return True
 
 

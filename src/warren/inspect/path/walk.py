@@ -17,7 +17,7 @@ from warren.inspect.path.mend import group_rule
 from warren.inspect.path.switch import Forwarded
 from warren.inspect.path.topology import KernelPort, SwitchPort
 from warren.inspect.path.world import World
-from warren.inspect.snapshot.model import HOST_NAMESPACE, Host, Namespace
+from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Host, Namespace
 
 HOP_LIMIT: Final = 5_000
 DEPTH_LIMIT: Final = 120
@@ -224,6 +224,8 @@ class Walk:
             index = self.hop(parent, port.host, port.bridge.name, f"{port.port.name} has no OpenFlow port")
             self.end(index, Verdict.DROPPED_NO_PORT)
             return
+        if self._is_refused(port, "NO_RECV", parent):
+            return
         if self.depth(parent) > DEPTH_LIMIT or len(self.hops) > HOP_LIMIT:
             self.end(self.hop(parent, port.host, port.bridge.name, "comes round again"), Verdict.LOOPED)
             return
@@ -260,12 +262,23 @@ class Walk:
             self.end(index, Verdict.DROPPED_NO_PORT, "remove the flow or put its port right")
             return
         port = SwitchPort(came_by.host, came_by.bridge, found)
+        if self._is_refused(port, "NO_FWD", parent):
+            return
         if found.type == "patch":
             self._patch(port, frame, parent)
         elif found.is_tunnel:
             self._tunnel(port, frame, parent)
         else:
             self._to_kernel(port, frame, parent)
+
+    def _is_refused(self, port: SwitchPort, word: str, parent: int) -> bool:
+        """Ends a frame at a port that ovs-ofctl mod-port told to take or to send nothing."""
+        if word not in port.port.config:
+            return False
+        index = self.hop(parent, port.host, port.bridge.name, f"{port.port.name} has {word} set")
+        allow = REFUSALS[word]
+        self.end(index, Verdict.DROPPED_PORT_CONFIG, f"ovs-ofctl mod-port {port.bridge.name} {port.port.name} {allow}")
+        return True
 
     def _patch(self, port: SwitchPort, frame: Frame, parent: int) -> None:
         other = self.world.topology.patched(port)

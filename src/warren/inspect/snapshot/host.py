@@ -156,7 +156,7 @@ def _port(
         options=ovs.map_of(interface, "options") or ovs.map_of(shown, "options"),
         external_ids=ovs.map_of(interface, "external_ids"),
         other_config=ovs.map_of(port, "other_config"),
-        admin_down=bool(openflow and openflow.admin_down),
+        config=openflow.config if openflow else frozenset(),
         error=ovs.text_of(interface, "error") or ovs.text_of(shown, "error"),
     )
 

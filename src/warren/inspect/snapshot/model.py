@@ -21,6 +21,10 @@ HOST_NAMESPACE: Final = ""
 DEAD_VLAN: Final = 4095
 
 
+REFUSALS: Final[Mapping[str, str]] = {"NO_RECV": "receive", "NO_FWD": "forward"}
+"""What a port's config refuses -> the word of `ovs-ofctl mod-port` that allows it again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BridgePort:
     """An interface of an Open vSwitch bridge with the settings of the Port that it belongs to."""
@@ -40,8 +44,8 @@ class BridgePort:
     external_ids: Mapping[str, str] = field(default_factory=_nothing)
     other_config: Mapping[str, str] = field(default_factory=_nothing)
     """Of the Port: `net_uuid`, `segmentation_id` and so on, as an OVS agent remembers them."""
-    admin_down: bool = False
-    """`PORT_DOWN` in `ovs-ofctl show`; says nothing for an internal port that moved into a namespace."""
+    config: frozenset[str] = frozenset()
+    """In `ovs-ofctl show`; `PORT_DOWN` says nothing for an internal port that moved into a namespace."""
     error: str = ""
 
     @property

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -182,7 +182,8 @@ class ShownPort:
     ofport: int
     name: str
     mac: str
-    admin_down: bool = False
+    config: frozenset[str] = frozenset()
+    """`PORT_DOWN`, `NO_RECV`, `NO_FWD`, `NO_FLOOD` and so on."""
 
 
 def read_ofctl_show(page: Page) -> tuple[ShownPort, ...]:
@@ -193,9 +194,8 @@ def read_ofctl_show(page: Page) -> tuple[ShownPort, ...]:
             number, name, mac = found.groups()
             ofport = LOCAL_OFPORT if number == "LOCAL" else int(number)
             ports.append(ShownPort(ofport=ofport, name=name, mac=mac_of(mac)))
-        elif "PORT_DOWN" in line and line.lstrip().startswith("config:") and ports:
-            last = ports[-1]
-            ports[-1] = ShownPort(ofport=last.ofport, name=last.name, mac=last.mac, admin_down=True)
+        elif line.lstrip().startswith("config:") and ports:
+            ports[-1] = replace(ports[-1], config=frozenset(line.split()[1:]) - {"0"})
     if not ports and page.text.strip() and "OFPST_PORT_DESC" not in page.text and "OFPT_FEATURES" not in page.text:
         page.complain(1, 1, "this is not the output of ovs-ofctl show")
     return tuple(ports)

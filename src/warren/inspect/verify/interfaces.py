@@ -9,7 +9,7 @@ from warren.core.names import (
     ROUTER_NAMESPACE_PREFIX,
     TUNNEL_BRIDGE,
 )
-from warren.inspect.snapshot.model import HOST_NAMESPACE, Namespace
+from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Namespace
 from warren.inspect.verify.facts import EstateFacts, HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 
@@ -25,6 +25,7 @@ def interface_findings(facts: HostFacts) -> Iterator[Finding]:
     yield from _fail_modes(facts)
     yield from _lost_interfaces(facts)
     yield from _hybrid_plugs(facts)
+    yield from _refusing_ports(facts)
     for namespace in facts.host.namespaces:
         if namespace.name.startswith(_SERVICE_PREFIXES) and namespace.is_complete:
             yield from _namespace(facts, namespace)
@@ -105,6 +106,20 @@ def _hybrid_plugs(facts: HostFacts) -> Iterator[Finding]:
                     what=f"it is a port of {link.master or 'no bridge'}, not of qbr{own}: its instance reaches nobody",
                     mend=f"ip link set {link.name} master qbr{own}",
                 )  # fmt: skip
+
+
+def _refusing_ports(facts: HostFacts) -> Iterator[Finding]:
+    for bridge, port in facts.host.ports():
+        for word in sorted(port.config & REFUSALS.keys()):
+            yield Finding(
+                kind="port-refuses",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=f"port {port.name} of {bridge.name}",
+                what=f"it has {word} set: the switch drops all that it should {REFUSALS[word]} there",
+                mend=f"ovs-ofctl mod-port {bridge.name} {port.name} {REFUSALS[word]}",
+                evidence=(f"{port.name}: config={' '.join(sorted(port.config))}",),
+            )
 
 
 def _namespace(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
