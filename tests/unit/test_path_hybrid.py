@@ -73,6 +73,18 @@ def test_what_intent_asks_for_and_is_not_there_is_found_under_its_owner(copy: Pa
     assert [finding for finding in found if owner in finding.object], verify(known, wanted).findings
 
 
+@pytest.mark.parametrize(
+    ("host", "pattern", "damage"), [("network", '"203.0.113.1"', '"3.1"'), ("compute1", "192.168.5.3", "192.x68.5.3")]
+)
+def test_a_desired_state_that_is_damaged_is_a_problem_of_its_file(
+    copy: Path, host: str, pattern: str, damage: str
+) -> None:
+    edit(f"{host}/warren_state.json", re.escape(pattern), damage)(copy)
+    known = estate(copy)
+    problems = [str(problem) for problem in verify(known, intents(known)[0]).problems]
+    assert [each for each in problems if each.startswith(f"{host}/warren_state.json:1:1: cannot be rendered: ")]
+
+
 def test_a_namespace_that_is_gone_is_missed_with_all_that_it_had(copy: Path) -> None:
     for path in (copy / "network").iterdir():
         if "qrouter-" in path.name:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from warren.core.errors import Impossible
 from warren.core.state import HostState
 from warren.inspect.parse.problem import Problem
-from warren.inspect.snapshot.model import Estate
+from warren.inspect.parse.text import printable
+from warren.inspect.snapshot.model import Estate, Host
 from warren.inspect.verify.asked import asked_findings
 from warren.inspect.verify.entries import entry_findings
 from warren.inspect.verify.facts import EstateFacts, HostFacts, host_facts
@@ -44,8 +46,10 @@ def verify(estate: Estate, intents: Mapping[str, HostState] = NO_INTENT) -> Repo
         facts = host_facts(host, estate.names)
         findings += _of_one_host(facts)
         if host.name in intents:
-            findings += intent_findings(host, intents[host.name])
-            findings += setting_findings(host, intents[host.name])
+            try:
+                findings += _against_intent(host, intents[host.name])
+            except (ValueError, Impossible) as error:  # what a server never sends: the captured file is damaged
+                problems.append(_unusable_intent(host, error))
         problems += host.problems
         problems += [problem for tables in facts.tables.values() for problem in tables.problems]
         kept.append(facts.without_rules())
@@ -54,6 +58,20 @@ def verify(estate: Estate, intents: Mapping[str, HostState] = NO_INTENT) -> Repo
     return Report(
         findings=worst_first(findings), problems=tuple(problems), hosts=tuple(host.name for host in estate.hosts)
     )
+
+
+def _against_intent(host: Host, state: HostState) -> list[Finding]:
+    """What of a host's flows and settings is not as desired.
+
+    Raises:
+        ValueError, Impossible: the desired state cannot be rendered.
+    """
+    return [*intent_findings(host, state), *setting_findings(host, state)]
+
+
+def _unusable_intent(host: Host, error: Exception) -> Problem:
+    file = host.intent.file if host.intent else "the desired state"
+    return Problem(file=f"{host.name}/{file}", line=1, column=1, message=f"cannot be rendered: {printable(str(error))}")
 
 
 def _of_one_host(facts: HostFacts) -> Iterator[Finding]:
