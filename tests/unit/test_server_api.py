@@ -130,6 +130,20 @@ def test_tenants_see_their_own_and_what_is_shared_and_of_the_rest_nothing(
     assert bob.call("PUT", f"networks/{shared['id']}", {"network": {"name": "mine"}}).status == 403
 
 
+def test_a_guest_of_a_shared_network_connects_a_router_but_not_at_everybodys_gateway(
+    admin: Client, bob: Client
+) -> None:
+    shared, subnet = with_subnet(admin, name="for all", shared=True)
+    router = bob.create("router", name="mine")
+    interface = f"routers/{router['id']}/add_router_interface"
+    refused = bob.call("PUT", interface, {"subnet_id": subnet["id"]})
+    assert (refused.status, refused.error) == (403, "PolicyNotAuthorized")
+    port = bob.create("port", network_id=shared["id"])
+    assert bob.call("PUT", interface, {"port_id": port["id"]}).status == 200
+    at_gateway = f"routers/{admin.create('router', name='theirs')['id']}/add_router_interface"
+    assert admin.call("PUT", at_gateway, {"subnet_id": subnet["id"]}).status == 200
+
+
 def test_what_is_for_administrators_is_neither_set_nor_seen_by_tenants(alice: Client) -> None:
     network, _ = with_subnet(alice)
     assert not [name for name in network if name.startswith("provider:")]

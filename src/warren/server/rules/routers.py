@@ -4,10 +4,10 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
-from warren.core.errors import Conflict, Invalid, NotFound
+from warren.core.errors import Conflict, Forbidden, Invalid, NotFound
 from warren.core.ids import PortId, RouterId
 from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, FixedIp, Route
-from warren.server import ipam, model
+from warren.server import ipam, model, policy
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id
@@ -103,6 +103,7 @@ def add_interface(now: Snapshot, context: Context, router_id: str, body: Any) ->
         NotFound: router, subnet or port is not there for the caller.
         Invalid: the body names neither or both, or the subnet overlaps one that the router has.
         Conflict: the port or address is in use.
+        Forbidden: the subnet is of another project's network; there a router is connected by a port.
     """
     router = owned(now, model.Router, router_id, context)
     subnet_id, port_id = _subnet_or_port(body)
@@ -213,13 +214,17 @@ def _gateway_port(now: Snapshot, router: model.Router, network: model.Network, c
 
 
 def _subnet_port(now: Snapshot, context: Context, router: model.Router, subnet_id: str) -> model.Port:
+    """A port at the gateway's address, which every instance there sends to: nothing for guests of a shared network."""
     subnet = visible(now, model.Subnet, subnet_id, context)
+    network = now.of(model.Network, subnet.network_id)
+    if not policy.owns(context.caller, network.project_id):
+        message = "Only the network's owner puts a router at the gateway of a shared network: connect it by a port."
+        raise Forbidden("PolicyNotAuthorized", message)
     if subnet.gateway_ip is None:
         raise Invalid("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
     if now.ids("port.address", (subnet.id, subnet.gateway_ip)):
         message = f"IP address {subnet.gateway_ip} already allocated in subnet {subnet.id}."
         raise Conflict("IpAddressAlreadyAllocated", message)
-    network = now.of(model.Network, subnet.network_id)
     return model.Port(
         id=PortId(new_id()),
         project_id=router.project_id,
