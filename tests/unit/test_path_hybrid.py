@@ -219,6 +219,10 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict]]] 
     "the cable to the Linux bridge is cut": (
         link("compute1", "qvb", master=""), "vm2", ("compute1", "qbr", Verdict.DROPPED_NO_PORT),
     ),
+    "the far cable is on no Linux bridge": (
+        link("compute2", "qvb", master=""), "vm2", ("compute2", "qvb", Verdict.DROPPED_NO_PORT),
+    ),
+    "the tap is on no Linux bridge": (link("compute1", "tap", master=""), "vm2", ("compute1", "tap", Verdict.DROPPED_NO_PORT)),
     "the sender's address is not its own": (
         edit("compute1/dump-flows_br-int", r"^.*table=25,.*priority=2,.*\n", ""), "vm2", ("compute1", "br-int table 25", Verdict.DROPPED_FLOW),
     ),

@@ -21,6 +21,8 @@ from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Host, Namesp
 
 HOP_LIMIT: Final = 5_000
 DEPTH_LIMIT: Final = 120
+_ON_A_LINUX_BRIDGE: Final = ("tap", "qvb")
+"""What the hybrid plug puts on a `qbr`; a tap that is a port of Open vSwitch is known as one before."""
 TUNNEL_OVERHEAD_BYTES: Final = {"vxlan": 50, "gre": 42, "geneve": 50}
 
 
@@ -155,6 +157,9 @@ class Walk:
             self.enter_bridge(port, frame, index)
         elif kernel.link.master:
             self._enter_linux_bridge(kernel, frame, index)
+        elif kernel.namespace.name == HOST_NAMESPACE and kernel.link.name.startswith(_ON_A_LINUX_BRIDGE):
+            mend = f"ip link set {kernel.link.name} master qbr{kernel.link.name[3:]}"
+            self.end(index, Verdict.DROPPED_NO_PORT, mend)
         else:
             self.arrivals.append((kernel, frame, index))
 
