@@ -81,7 +81,10 @@ def _shared(function: F) -> F:
 @click.argument("source_and_filter", nargs=-1, metavar="[SOURCE] [FILTER]")
 @_shared
 def show(source_and_filter: tuple[str, ...], **options: Any) -> None:
-    """Print the tables: names, counters, ages, what is left of each timeout."""
+    """Print the tables: names, counters, ages, what is left of each timeout.
+
+    Columns: priority, packets, age, what is left until a timeout, match, actions.
+    """
     source, wanted = _source_and_filter(source_and_filter)
     test = read_filter(wanted)
     views = _views(source, options)
