@@ -177,6 +177,8 @@ def test_a_reader_reads_and_changes_nothing(server: ApiServer, alice: Client) ->
     ("path", "body", "status", "error"),
     [
         ("networks", "not json", 400, "HTTPBadRequest"),
+        ("networks", b'{"network": {"name": "\xff"}}', 400, "HTTPBadRequest"),
+        ("networks", "[" * 100_000, 400, "HTTPBadRequest"),
         ("networks", {}, 400, "HTTPBadRequest"),
         ("networks", {"network": []}, 400, "HTTPBadRequest"),
         ("networks", {"network": {"colour": "red"}}, 400, "HTTPBadRequest"),
@@ -374,6 +376,7 @@ def test_lists_are_filtered_sorted_cut_and_paged(alice: Client) -> None:
     assert listed("sort_key=name&sort_dir=desc") == ["d", "c", "b", "a"]
     assert alice.list(f"{here}&name=a&fields=name&fields=id") == [{"name": "a", "id": ports["a"]["id"]}]
     assert alice.call("GET", "ports?colour=red").status == 400
+    assert alice.call("GET", f"ports?limit={'9' * 5000}").status == 400
     assert alice.call("GET", "ports?sort_key=fixed_ips").status == 400
     assert alice.call("GET", "ports?limit=many").status == 400
     assert alice.call("GET", f"ports?limit=1&marker={network['id']}").status == 404
@@ -553,8 +556,14 @@ def test_an_agents_credential_is_good_for_its_own_host_only(server: ApiServer, c
     ]:
         assert http.request("GET", f"{path}/state", headers=headers).status == status
         assert http.request("POST", f"{path}/report", body=report, headers=headers).status == status
-    garbage = http.request("POST", f"{server.url}/agent/v1/hosts/compute1/report", body=b"{", headers=compute.headers)
-    assert garbage.status == 400
+    path = f"{server.url}/agent/v1/hosts/compute1"
+    for garbage in (b"{", b'{"version": "\xff"}', b'{"unknown": "\xff"}', b'{"unknown": ' + b"[" * 100_000):
+        assert http.request("POST", f"{path}/report", body=garbage, headers=compute.headers).status == 400, garbage[:30]
+    endless = http.request(
+        "GET", f"{path}/state?revision={'9' * 5000}", headers=compute.headers, preload_content=False, timeout=5
+    )
+    assert endless.status == 200
+    endless.close()
     for wrong in ({"vtep_ip": "everywhere"}, {"plug": "magic"}, {"started_at": 1e30}):
         assert compute.report(**wrong) == 400, wrong
     token = compute.headers["Authorization"].removeprefix("Bearer ")

@@ -14,6 +14,7 @@ from warren.server.attributes.attribute import Table, read
 from warren.server.policy import Caller
 from warren.server.snapshot import Snapshot
 
+_LIMIT_DIGITS = 18
 _PAGING = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
 
 
@@ -56,7 +57,7 @@ def parse_query(table: Table, parameters: Iterable[tuple[str, str]], caller: Cal
 
 
 def _limit(value: str) -> int | None:
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= _LIMIT_DIGITS):
         raise Invalid("HTTPBadRequest", f"Limit must be an integer 0 or greater and not '{value}'.")
     return int(value) or None
 

@@ -8,6 +8,7 @@ import msgspec
 import urllib3
 
 from warren.core.errors import Rejected, Unmet, Unreachable
+from warren.sync.messages import UNREADABLE
 
 COLLECTIONS: Final = ("networks", "ports", "routers", "floatingips")
 _TIMEOUT_S: Final = 30.0
@@ -62,8 +63,9 @@ def _token(http: urllib3.PoolManager, who: Credentials) -> tuple[str, str]:
     user = {"name": who.username, "password": who.password, "domain": {"name": who.user_domain}}
     scope = {"project": {"name": who.project_name, "domain": {"name": who.project_domain}}}
     auth = {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}
-    response = _send(http, "POST", f"{who.auth_url.rstrip('/')}/auth/tokens", {}, {"auth": auth})
-    catalog = msgspec.json.decode(response.data).get("token", {}).get("catalog", [])
+    url = f"{who.auth_url.rstrip('/')}/auth/tokens"
+    response = _send(http, "POST", url, {}, {"auth": auth})
+    catalog = _json(response, url).get("token", {}).get("catalog", [])
     endpoints = [
         endpoint["url"]
         for service in catalog
@@ -81,7 +83,7 @@ def _pages(http: urllib3.PoolManager, token: str, url: str, name: str) -> list[A
     found: list[Any] = []
     page: str | None = f"{url}/v2.0/{name}"
     while page:
-        answer = msgspec.json.decode(_send(http, "GET", page, {"X-Auth-Token": token}).data)
+        answer = _json(_send(http, "GET", page, {"X-Auth-Token": token}), page)
         found += answer.get(name, [])
         page = next((link["href"] for link in answer.get(f"{name}_links", []) if link.get("rel") == "next"), None)
     return found
@@ -98,3 +100,10 @@ def _send(
     if response.status not in (200, 201):
         raise Rejected(f"{url} answers {response.status}")
     return response
+
+
+def _json(response: urllib3.BaseHTTPResponse, url: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(response.data, type=dict[str, Any])
+    except UNREADABLE as error:
+        raise Rejected(f"{url} answers what no OpenStack API does: {error}") from error

@@ -9,7 +9,7 @@ Law: applying every delta gives what a fresh snapshot gives.
 """
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -81,6 +81,8 @@ _messages: msgspec.json.Decoder[StateMessage] = msgspec.json.Decoder(StateMessag
 _reports = msgspec.json.Decoder(Report)
 _object_decoders = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
 encode = msgspec.json.Encoder().encode
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no UTF-8, or brackets within brackets without end."""
 
 
 def encode_objects(objects: Mapping[str, StateObject]) -> dict[str, msgspec.Raw]:
@@ -100,7 +102,7 @@ def decode_objects(raw: Mapping[str, msgspec.Raw]) -> dict[str, StateObject]:
             for key, value in raw.items()
             if kind_of(key) in _object_decoders
         }
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Rejected(f"the server sent an object that this agent cannot read: {error}") from error
 
 
@@ -112,7 +114,7 @@ def decode_message(line: bytes) -> StateMessage:
     """
     try:
         return _messages.decode(line)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Rejected(f"the server sent a line that is not a state message: {error}") from error
 
 
@@ -124,5 +126,5 @@ def decode_report(body: bytes) -> Report:
     """
     try:
         return _reports.decode(body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Rejected(f"this is not an agent's report: {error}") from error

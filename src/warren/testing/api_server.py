@@ -92,11 +92,11 @@ class Client:
         return Client(url, self.token, self.project_id)
 
     def call(self, method: str, path: str, body: Any = None) -> Answer:
-        """Any request below `/v2.0`; a body that is text is sent as it is."""
+        """Any request below `/v2.0`; a body that is text or bytes is sent as it is."""
         answer = self._http.request(
             method,
             f"{self.url}/v2.0/{path}",
-            body=body.encode() if isinstance(body, str) else None if body is None else msgspec.json.encode(body),
+            body=body if body is None or isinstance(body, str | bytes) else msgspec.json.encode(body),
             headers={"X-Auth-Token": self.token},
         )
         return Answer(answer.status, msgspec.json.decode(answer.data) if answer.data else None)

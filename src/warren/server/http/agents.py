@@ -16,6 +16,8 @@ from warren.sync.messages import decode_report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+_REVISION_DIGITS = 18
+
 
 def _host(service: Service, request: Request) -> HostName:
     """The host that the path names, if the credential is for it.
@@ -47,7 +49,8 @@ class AgentEndpoints:
         except Refused as refused:
             return answers.identity_error(refused)
         revision = request.query_params.get("revision", "")
-        known = int(revision) if revision.isascii() and revision.isdigit() else -1
+        is_number = revision.isascii() and revision.isdigit() and len(revision) <= _REVISION_DIGITS
+        known = int(revision) if is_number else -1
         lines = self._streams.lines(host, request.query_params.get("epoch", ""), known)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 

@@ -30,7 +30,6 @@ class Application:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._streams: StateStreams | None = None
-        self._ticking: asyncio.Task[None] | None = None
         routes = [
             *_routes(service, networking.paths(), answers.networking_error),
             *_routes(service, identity.paths(), answers.identity_error),

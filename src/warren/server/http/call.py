@@ -14,6 +14,7 @@ from warren.server.http import answers
 from warren.server.http.threads import in_thread
 from warren.server.identity.tokens import Identity, Unauthorized
 from warren.server.service import Service
+from warren.sync.messages import UNREADABLE
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class Call:
         """
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Invalid("HTTPBadRequest", f"The request's body is not JSON: {error}.") from error
 
     def wrapped(self, name: str) -> Any:
@@ -89,7 +90,7 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             return answers.unexpected()
 
     async def respond(request: Request) -> Response:
-        body = b""
+        body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > MOST_BODY_BYTES:
@@ -103,7 +104,7 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             path=request.path_params,
             parameters=request.query_params.multi_items(),
             headers=request.headers,
-            body=body,
+            body=bytes(body),
         )
         return await in_thread(lambda: answer(call))
 
