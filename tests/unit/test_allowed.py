@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from warren.core.ids import GroupId, MacAddress
+from warren.core.protocols import link_local
 from warren.core.state import AddressPair, FixedIp, Group, GroupRule, HostState, Port
 from warren.namespaces import zones
-from warren.namespaces.allowed import Connection, admits, link_local, match, sources
+from warren.namespaces.allowed import Connection, admits, match, sources
 from warren.namespaces.groups import closed, filters, severed
 from warren.namespaces.settings import Key, Kind, Setting
 from warren.testing.sites import Site, state_of
@@ -141,13 +142,13 @@ def test_a_port_sends_from_its_addresses_pairs_and_link_local_ones() -> None:
         (pair.mac_address, "10.5.0.0/16"),
     ]
     assert [str(prefix.network_address) for _, prefix in sources(port, 6)] == [
-        link_local(port.mac_address),
-        link_local(pair.mac_address),
+        str(link_local(port.mac_address)),
+        str(link_local(pair.mac_address)),
     ]
 
 
 def test_a_link_local_address_is_what_a_kernel_would_choose() -> None:
-    assert link_local(MacAddress("fa:16:3e:00:00:11")) == "fe80::f816:3eff:fe00:11"
+    assert str(link_local(MacAddress("fa:16:3e:00:00:11"))) == "fe80::f816:3eff:fe00:11"
 
 
 def test_rules_about_nobody_or_nonsense_allow_nothing() -> None:

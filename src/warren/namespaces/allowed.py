@@ -11,18 +11,13 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 
 from warren.core.ids import MacAddress
+from warren.core.protocols import NUMBERS, link_local
 from warren.core.state import GroupRule, HostState, Port
 from warren.namespaces.rules import SPELLED, commented
 
 Prefix = IPv4Network | IPv6Network
 
 TCP, UDP, ICMP, ICMP6, DCCP, SCTP, UDPLITE = 6, 17, 1, 58, 33, 132, 136
-NUMBERS: Final = {
-    "ah": 51, "dccp": DCCP, "egp": 8, "esp": 50, "gre": 47, "icmp": ICMP, "icmpv6": ICMP6, "igmp": 2, "ipip": 4,
-    "ipv6-encap": 41, "ipv6-frag": 44, "ipv6-icmp": ICMP6, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43,
-    "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": SCTP, "tcp": TCP, "udp": UDP, "udplite": UDPLITE, "vrrp": 112,
-}  # fmt: skip
-"""Names of protocols that the API takes."""
 PORTS: Final = {TCP: "tcp", UDP: "udp", SCTP: "sctp", DCCP: "dccp", UDPLITE: "multiport"}
 """Protocols with ports -> the match that knows them."""
 
@@ -133,19 +128,12 @@ def _ports(rule: GroupRule, module: str) -> str:
     return f"-m multiport --dports {span}" if module == "multiport" else f"-m {module} --dport {span}"
 
 
-def link_local(mac: MacAddress) -> str:
-    """The IPv6 address that an interface gives itself (RFC 4291 appendix A)."""
-    octets = bytearray.fromhex(mac.replace(":", ""))
-    octets[0] ^= 2
-    return str(ip_address(b"\xfe\x80" + bytes(6) + bytes(octets[:3]) + b"\xff\xfe" + bytes(octets[3:])))
-
-
 @lru_cache(maxsize=4096)
 def sources(port: Port, version: int) -> tuple[tuple[MacAddress, Prefix], ...]:
     """Every (MAC, prefix) that a port may send from. Remembered: parsing addresses is most of what rendering costs."""
     own = [(port.mac_address, fixed.ip_address) for fixed in port.fixed_ips]
     own += [(pair.mac_address, pair.ip_address) for pair in port.allowed_address_pairs]
-    own += [(mac, link_local(mac)) for mac in dict.fromkeys(mac for mac, _ in [(port.mac_address, ""), *own])]
+    own += [(mac, str(link_local(mac))) for mac in dict.fromkeys(mac for mac, _ in [(port.mac_address, ""), *own])]
     prefixes = [(mac, prefix) for mac, address in own if (prefix := prefix_of(address))]
     return tuple(sorted({each for each in prefixes if each[1].version == version}, key=str))
 

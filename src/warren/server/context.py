@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from warren.core.ids import HostName, MacAddress
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.core.state import Deployment, NetworkType
 from warren.server.policy import Caller
-
-TUNNEL_OVERHEAD_BYTES: Mapping[NetworkType, int] = {NetworkType.VXLAN: 50, NetworkType.GRE: 42}
-"""Outer IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14 (RFC 7348); outer IPv4 20 + GRE with key 8 + Ethernet 14."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class Offer:
 
     def mtu_of(self, network_type: NetworkType, physical_network: str | None) -> int:
         if network_type.is_tunnelled:
-            return self.underlay_mtu - TUNNEL_OVERHEAD_BYTES[network_type]
+            return self.underlay_mtu - TUNNEL_OVERHEAD_BYTES[network_type.value]
         known = self.physical_networks.get(physical_network or "")
         return known.mtu if known else self.underlay_mtu
 

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
@@ -23,7 +24,6 @@ HOP_LIMIT: Final = 5_000
 DEPTH_LIMIT: Final = 120
 _ON_A_LINUX_BRIDGE: Final = ("tap", "qvb")
 """What the hybrid plug puts on a `qbr`; a tap that is a port of Open vSwitch is known as one before."""
-TUNNEL_OVERHEAD_BYTES: Final = {"vxlan": 50, "gre": 42, "geneve": 50}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from warren.core.names import (
     ROUTER_NAMESPACE_PREFIX,
     TUNNEL_BRIDGE,
 )
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Namespace
 from warren.inspect.verify.facts import EstateFacts, HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 
-OVERHEAD_BYTES: Final = {"vxlan": 50, "gre": 42, "geneve": 50}
-"""Outer IPv4 header and tunnel header with key, and the inner Ethernet header (RFC 7348, RFC 2890)."""
 _SERVICE_PREFIXES: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX, "snat-")
 _SERVICE_LINKS: Final = ("qr-", "qg-", "sg-", "ha-", "tap")
 
@@ -165,7 +164,7 @@ def mtu_findings(estate: EstateFacts) -> Iterator[Finding]:
     for facts in estate.hosts:
         for kind, underlay in _underlays(facts).items():
             device, mtu = underlay
-            overhead = OVERHEAD_BYTES.get(kind, 0)
+            overhead = TUNNEL_OVERHEAD_BYTES.get(kind, 0)
             for network, (size, evidence) in _network_mtus(facts, kind).items():
                 if size + overhead > mtu:
                     yield Finding(

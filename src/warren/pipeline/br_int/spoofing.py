@@ -4,9 +4,10 @@ IP source addresses are the security group's business (iptables on qbr), as in N
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from warren.core.ids import MacAddress
+from warren.core.protocols import link_local
 from warren.core.state import Port
 from warren.pipeline.br_int.tables import ARP_SPOOF, MAC_SPOOF, TRANSIENT
 from warren.pipeline.cookies import Concern
@@ -64,14 +65,8 @@ def arp_sources(port: Port) -> tuple[str, ...]:
 
 def nd_targets(port: Port) -> tuple[str, ...]:
     """Every IPv6 prefix that the port may claim, its MAC addresses' link-local ones included."""
-    link_local = {ip_network(link_local_address(mac)) for mac in macs(port)}
-    return _spelled({prefix for prefix in {*_prefixes(port), *link_local} if isinstance(prefix, IPv6Network)})
-
-
-def link_local_address(mac: MacAddress) -> IPv6Address:
-    """The address that a MAC address implies (RFC 4291, appendix A: modified EUI-64)."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    return IPv6Address(b"\xfe\x80" + bytes(6) + bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:])
+    own = {ip_network(link_local(mac)) for mac in macs(port)}
+    return _spelled({prefix for prefix in {*_prefixes(port), *own} if isinstance(prefix, IPv6Network)})
 
 
 def _prefixes(port: Port) -> set[IPv4Network | IPv6Network]:

@@ -3,18 +3,12 @@
 from ipaddress import ip_network
 from typing import Any, Final
 
+from warren.core.protocols import NUMBERS
 from warren.server import model
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import REQUIRED, Attribute, Table
 from warren.server.attributes.common import DESCRIPTION, ID, NAME, OWNER, STAMPS, TAGS
 from warren.server.snapshot import Snapshot
-
-_PROTOCOLS: Final = {
-    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "igmp": 2, "ipip": 4, "ipv6-encap": 41,
-    "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89,
-    "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
-}  # fmt: skip
-"""Names that the Networking API knows, with IANA's numbers."""
 
 
 def protocol(value: Any) -> str | None:
@@ -22,11 +16,11 @@ def protocol(value: Any) -> str | None:
     word = str(value).lower()
     if value is None or word in ("any", "-1", ""):
         return None
-    if word in _PROTOCOLS:
+    if word in NUMBERS:
         return word
     if word.isascii() and word.isdigit() and int(word) <= 255:
         return str(int(word))
-    raise ValueError(f"'{value}' is not a protocol: a name of {sorted(_PROTOCOLS)} or a number 0 to 255")
+    raise ValueError(f"'{value}' is not a protocol: a name of {sorted(NUMBERS)} or a number 0 to 255")
 
 
 def stateful(value: Any) -> bool:
