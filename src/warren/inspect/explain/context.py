@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Final
 
-from warren.core.names import INTEGRATION_BRIDGE, PATCH_TO_INTEGRATION, PATCH_TO_TUNNEL, TUNNEL_BRIDGE
+from warren.core.names import (
+    ID_CHARS_IN_NAME,
+    INTEGRATION_BRIDGE,
+    PATCH_TO_INTEGRATION,
+    PATCH_TO_TUNNEL,
+    TUNNEL_BRIDGE,
+)
 from warren.core.state import OWNER_DHCP, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.inspect.decode import Decoder, Meaning
 from warren.inspect.explain.pipelines import Pipeline, recognise
@@ -20,7 +26,6 @@ from warren.inspect.snapshot.text import whole
 from warren.pipeline.cookies import object_digits
 
 _TUNNEL_TABLES: Final = (2, 3, 4, 6)
-_ID_CHARS: Final = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +114,7 @@ def _named_port(port: BridgePort, names: Names) -> NamedPort | None:
     if found := names.ports.get(port.port_id):
         return found
     prefix = port.name[3:]
-    if len(prefix) == _ID_CHARS:
+    if len(prefix) == ID_CHARS_IN_NAME:
         return next((named for port_id, named in names.ports.items() if port_id.startswith(prefix)), None)
     return None
 

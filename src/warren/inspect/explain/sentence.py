@@ -56,20 +56,11 @@ def _sentence(flow: Flow, meaning: Meaning, words: tuple[str, str], context: Con
         "Everything else here" if is_miss else "All frames" if subject == "frames" else subject[0].upper() + subject[1:]
     )
     predicate = _singular(predicate) if is_miss else predicate
-    parts = [f"{start} {predicate}"]
     is_learned = flow.hard_timeout_s > 0 and (flow.table, flow.priority, flow.cookie) in context.learned
-    if is_learned:
-        parts.append(_birth(flow, meaning, context))
-    elif reason := _reason(flow, meaning, context):
-        parts.append(reason)
-    if life := _life(flow, is_learned=is_learned):
-        parts.append(life)
-    return (
-        printable(
-            "; ".join(parts[:1]) + "".join(f"{';' if n == 0 else ','} {part}" for n, part in enumerate(parts[1:])), 4000
-        )
-        + "."
-    )
+    why = _birth(flow, meaning, context) if is_learned else _reason(flow, meaning, context)
+    remark = ", ".join(filter(None, (why, _life(flow, is_learned=is_learned))))
+    sentence = "; ".join(filter(None, (f"{start} {predicate}", remark)))
+    return f"{printable(sentence, _SENTENCE_LIMIT)}."
 
 
 def _singular(predicate: str) -> str:
