@@ -322,3 +322,18 @@ WORDS = [
 def test_a_rule_of_random_words_is_evaluated_without_a_crash(words: list[str]) -> None:
     text = f"*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD {' '.join(words)}\nCOMMIT\n"
     Netfilter(rules=read_rules(Page(file="f", text=text))).hook("FORWARD", PING)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "-A FORWARD -j c0\n-A c0 -j c1\n-A c1 -j c0",
+        "\n".join(["-A FORWARD -j c0", *(f"-A c{depth} -j c{depth + 1}" for depth in range(40) for _ in "ab")]),
+    ],
+    ids=["a circle", "twice the next, forty times"],
+)
+def test_chains_that_call_each_other_too_often_are_not_walked_to_their_end(lines: str) -> None:
+    chains = "\n".join(f":c{number} - [0:0]" for number in range(41))
+    passage = filtered(f"{chains}\n{lines}")
+    assert passage.outcome is Outcome.NOT_MODELLED
+    assert "its chains call each other without end" in passage.hits[-1].effect

@@ -13,7 +13,9 @@ from warren.inspect.filter.match import Known, matches
 from warren.inspect.filter.model import Chain, Option, Rule
 from warren.inspect.filter.packet import IpPacket
 
-JUMP_LIMIT: Final = 64
+DEPTH_LIMIT: Final = 64
+HIT_LIMIT: Final = 10_000
+"""Rules that may match one packet in one table. Chains that each jump to the next twice double with every one."""
 _CONTINUES: Final = frozenset(
     {"LOG", "NFLOG", "ULOG", "TCPMSS", "CHECKSUM", "TRACE", "AUDIT", "SECMARK", "DSCP", "TOS", ""}
 )
@@ -91,7 +93,7 @@ class _Walker:
 
     def _target(self, chain: Chain, rule: Rule, depth: int) -> Outcome | None:
         if rule.target in self.chains:
-            if depth >= JUMP_LIMIT:
+            if depth >= DEPTH_LIMIT or len(self.hits) >= HIT_LIMIT:
                 return self._unknown(chain, rule, "its chains call each other without end")
             self._hit(chain, rule, f"goes to {rule.target}")
             return self.chain(self.chains[rule.target], depth + 1)
