@@ -35,9 +35,11 @@ def _kept(
         if FIRST <= vlan <= LAST:
             votes.setdefault(network, Counter())[vlan] += 1
     kept: dict[NetworkId, LocalVlan] = {}
+    taken: set[LocalVlan] = set()
     for network in networks:
         choices = sorted(votes.get(network, Counter()).items(), key=lambda choice: (-choice[1], choice[0]))
         for vlan, _ in choices[:1]:
-            if vlan not in kept.values():
+            if vlan not in taken:
                 kept[network] = vlan
+                taken.add(vlan)
     return kept

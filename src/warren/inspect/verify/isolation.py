@@ -4,7 +4,7 @@ Into every port that was plugged goes what every policy lets pass, a DHCP client
 address. It may come out only on ports of the same network and into tunnels with a local VLAN of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from warren.core.names import INTEGRATION_BRIDGE
@@ -43,7 +43,8 @@ def isolation_findings(facts: HostFacts) -> Iterator[Finding]:
             continue
         outcome = evaluate({bridge.name: model}, bridge.name, _from_port(frame, port))
         for sent in outcome.sent:
-            if found := _crossing(facts, bridge, networks, network, sent):
+            found = networks.get(sent.port) or _behind_patch(facts, ports.get(sent.port), sent)
+            if found and found != network:
                 yield _finding(facts, _Crossing(bridge, port, network, found, outcome, sent))
 
 
@@ -59,14 +60,12 @@ class _Crossing:
     sent: Sent
 
 
-def _crossing(facts: HostFacts, bridge: Bridge, networks: Mapping[int, str], network: str, sent: Sent) -> str:
-    """The other network that a copy came out on; empty where it is the same, or nobody knows."""
-    reached = networks.get(sent.port, "")
+def _behind_patch(facts: HostFacts, port: BridgePort | None, sent: Sent) -> str | None:
+    """The network of a copy that went on to another bridge, by its local VLAN; `None` where nobody knows."""
     tci = sent.values[f.VLAN_TCI.order]
-    port = bridge.by_ofport().get(sent.port)
-    if not reached and port is not None and port.type == "patch" and tci & VLAN_PRESENT:
-        reached = facts.network_of(tci & 0xFFF) or ""
-    return reached if reached != network else ""
+    if port is None or port.type != "patch" or not tci & VLAN_PRESENT:
+        return None
+    return facts.network_of(tci & 0xFFF)
 
 
 def _from_port(frame: Values, port: BridgePort) -> Values:
