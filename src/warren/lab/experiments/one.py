@@ -24,6 +24,7 @@ def run(scene: Scene) -> None:
     _claim_dropped(scene, before, between)
     if scene.is_learning:
         _send_through_tunnels(scene)
+        pieces.wait_received(scene, between, 2)
         after = scene.stage("1c-frames-from-tunnels", "a broadcast and a unicast came by every tunnel")
         _claim_dropped_from_tunnels(scene, between, after)
     _claim_traces(scene, between)

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 
 from warren.core import names
 from warren.core.errors import Unreachable
@@ -9,12 +11,14 @@ from warren.core.ids import NetworkId, PortId, RouterId
 from warren.lab import api
 from warren.lab.experiments.scene import Scene
 from warren.lab.experiments.sight import HostSight, Sight
-from warren.lab.experiments.tables import difference
+from warren.lab.experiments.tables import difference, port_packets
 from warren.lab.experiments.trace import Trace, read_trace
 from warren.lab.instances import Instance, Kind
 from warren.pipeline.cookies import LEARNED
 
 WITHIN_S = 60.0
+ARRIVAL_S = 5.0
+"""How long a frame may be on its way through a tunnel between hosts that share a busy machine."""
 ROUTER_INTERFACE = "network:router_interface"
 ROUTER_GATEWAY = "network:router_gateway"
 DHCP = "network:dhcp"
@@ -123,6 +127,19 @@ def icmp(source: str, destination: str, ends: tuple[str, str]) -> str:
 def learned_macs(sight: HostSight) -> dict[str, tuple[str, ...]]:
     """MAC -> ports that it was learned behind."""
     return {entry.mac: entry.outputs for entry in sight.learned}
+
+
+def wait_received(scene: Scene, before: Sight, count: int) -> None:
+    """Wait until each tunnel port of each host received `count` packets more; what never comes a claim will say."""
+
+    def has_come(name: str, port: str) -> bool:
+        shown = port_packets(scene.places[name].must("ovs-ofctl", "dump-ports", "br-tun", port), {})
+        return all(received - before[name].packets[port][0] >= count for received, _ in shown.values())
+
+    for name in scene.places:
+        for port in peers_of(scene, name).values():
+            with suppress(Unreachable):
+                api.wait_until(partial(has_come, name, port), "", ARRIVAL_S)
 
 
 def wait_forgotten(scene: Scene, host: str) -> bool:
