@@ -86,7 +86,6 @@ class _Namer:
     def __init__(self, context: Context) -> None:
         self._ports = {str(number): label.partition(" ")[0] for number, label in context.ports.items()}
         self._addresses = context.addresses
-        self._pipeline = context.pipeline
 
     def named(self, text: str) -> str:
         text = _IN_PORT.sub(lambda found: f"in_port={self._ports.get(found[1], found[1])}", text)

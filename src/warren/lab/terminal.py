@@ -39,8 +39,9 @@ class Teller:
 def sum_up(console: Console, run: Run) -> None:
     """The table at the end, and every claim that did not hold once more."""
     table = Table(box=None, pad_edge=False, show_edge=False)
-    for column, justify in (("experiment", "left"), ("claims", "right"), ("held", "right"), ("took", "right")):
-        table.add_column(column, justify="right" if justify == "right" else "left")
+    table.add_column("experiment")
+    for number in ("claims", "held", "took"):
+        table.add_column(number, justify="right")
     for experiment in run.experiments:
         held = sum(claim.held for claim in experiment.claims)
         colour = "green" if experiment.has_held else "red"

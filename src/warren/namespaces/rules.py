@@ -5,7 +5,7 @@ else in a table is somebody else's and neither read nor written.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from warren.core.errors import Rejected
@@ -13,11 +13,6 @@ from warren.reconcile.plan import Plan
 
 PREFIX: Final = "warren-"
 JUMP: Final = f"-j {PREFIX}"
-
-Chains = Mapping[str, str]
-"""`<table>/<chain>` -> rules as iptables-save prints them, one a line, without `-A <chain>`. For a built-in chain: only
-the rules that jump to a chain of Warren's."""
-
 
 PROTOCOL: Final = re.compile(r"(?<![^ ])-p (\S+)")
 SPELLED: Final = {
@@ -48,6 +43,10 @@ def read(saved: str, number_of: Callable[[str], int]) -> dict[str, str]:
     Args:
         saved: its text.
         number_of: the number of a protocol that /etc/protocols names.
+
+    Returns:
+        `<table>/<chain>` -> rules as iptables-save prints them, one a line, without `-A <chain>`. For a built-in chain:
+        only the rules that jump to a chain of Warren's.
 
     Raises:
         Rejected: it is not the text of iptables-save.

@@ -71,7 +71,6 @@ INDEXES: Final[Mapping[str, Index]] = {
     "network.segment": Index(
         kind="network", keys=lambda n: [(n.network_type.value, n.physical_network, n.segmentation_id)]
     ),
-    "network.visible": Index(kind="network", keys=lambda n: ["external"] * n.is_external + ["shared"] * n.shared),
     "subnet.network": Index(kind="subnet", keys=lambda s: [s.network_id]),
     "port.network": Index(kind="port", keys=lambda p: [p.network_id]),
     "port.host": Index(kind="port", keys=lambda p: [p.host] if p.host else []),
@@ -93,7 +92,6 @@ INDEXES: Final[Mapping[str, Index]] = {
     "router.host": Index(kind="router", keys=lambda r: [r.host] if r.host else []),
     "floatingip.router": Index(kind="floatingip", keys=lambda f: [f.router_id] if f.router_id else []),
     "floatingip.port": Index(kind="floatingip", keys=lambda f: [f.port_id] if f.port_id else []),
-    "security_group.project": Index(kind="security_group", keys=lambda g: [g.project_id]),
     "security_group.default": Index(
         kind="security_group", keys=lambda g: [g.project_id] if g.name == "default" else []
     ),

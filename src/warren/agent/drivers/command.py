@@ -1,4 +1,4 @@
-"""Starting a program and waiting for its answer. The only module of the drivers here that does."""
+"""Starting a program and waiting for its answer; `ofctl` starts ovs-ofctl itself, whose answers it reads as they are."""
 
 import subprocess
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def run(arguments: Sequence[str], text: str = "", *, timeout_s: float = TIMEOUT_
     Raises:
         Unmet: there is no such program.
         Unreachable: it gave no answer in time.
-        Rejected: its exit status is not 0; the message has its first line of standard error.
+        Rejected: its exit status is not 0; the message has the first lines of its standard error.
     """
     try:
         done = subprocess.run(

@@ -68,7 +68,7 @@ def _send_from_namespace(walk: Walk, host: Host, namespace: Namespace, packet: I
         if _ends_without_route(walk, routed, index, namespace):
             return
     if routed.kind == "local":
-        _take(walk, KernelPort(host, namespace, _loopback(namespace, routed.device)), passage.packet, "", index)
+        _take(walk, KernelPort(host, namespace, _loopback(namespace, routed.device)), passage.packet, index)
         return
     _post_route(walk, host, namespace, routed, passage.packet, index)
 
@@ -209,7 +209,7 @@ def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: i
     packet = passage.packet
     routed = route(namespace, packet.destination, packet.source)
     if routed.kind == "local":
-        _take(walk, kernel, packet, frame.source, index)
+        _take(walk, kernel, packet, index)
         return
     place = namespace.name or kernel.host.name
     if not _forwards(namespace, is_ipv6=packet.is_ipv6):
@@ -235,7 +235,7 @@ def _forwards(namespace: Namespace, *, is_ipv6: bool) -> bool:
     return namespace.sysctls.get(name, "1" if namespace.name.startswith(("qrouter-", "snat-")) else "0") == "1"
 
 
-def _take(walk: Walk, kernel: KernelPort, packet: IpPacket, mac: str, index: int) -> None:
+def _take(walk: Walk, kernel: KernelPort, packet: IpPacket, index: int) -> None:
     netfilter = walk.world.netfilter(kernel.host, kernel.namespace, is_ipv6=packet.is_ipv6)
     passage: Passage = netfilter.hook("INPUT", packet)
     index = walk.note_passage(kernel.host, kernel.namespace, passage, index)
@@ -243,7 +243,7 @@ def _take(walk: Walk, kernel: KernelPort, packet: IpPacket, mac: str, index: int
         return
     index = walk.hop(index, kernel.host, kernel.where, f"takes {plain(passage.packet)}")
     walk.end(index, Verdict.DELIVERED)
-    walk.delivered.append(Delivery(passage.packet, mac, kernel=kernel, hop=index))
+    walk.delivered.append(Delivery(passage.packet, kernel=kernel, hop=index))
 
 
 # An instance whose inside was not captured.
@@ -259,7 +259,7 @@ def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) 
     if isinstance(payload, IpPacket):
         index = walk.hop(index, port.host, place, f"takes {payload}")
         walk.end(index, Verdict.DELIVERED)
-        walk.delivered.append(Delivery(payload, frame.source, port=port, hop=index))
+        walk.delivered.append(Delivery(payload, port=port, hop=index))
     elif payload.operation == 2:
         _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
         walk.end(walk.hop(index, port.host, place, f"learns {payload}"), Verdict.DELIVERED)

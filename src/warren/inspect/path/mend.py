@@ -11,13 +11,11 @@ from warren.inspect.filter.packet import IpPacket
 from warren.inspect.path.frame import Arp, Frame
 
 _DEAD: Final = "wire the port: its agent has it dead, or has not come to it yet"
+_FOREIGN_MAC: Final = "add the source MAC address to the port's allowed address pairs; or it sent as a DHCP server"
 _BY_TABLE: Final = {
     (INTEGRATION_BRIDGE, 0): _DEAD,
     (INTEGRATION_BRIDGE, 24): "add the address that it claims to the port's fixed IPs or allowed address pairs",
-    (
-        INTEGRATION_BRIDGE,
-        25,
-    ): "add the source MAC address to the port's allowed address pairs; or it sent as a DHCP server",
+    (INTEGRATION_BRIDGE, 25): _FOREIGN_MAC,
     (INTEGRATION_BRIDGE, 71): "add the source address to the port's fixed IPs or allowed address pairs",
     (INTEGRATION_BRIDGE, 61): "a port of this network with the destination's address on this host",
     (INTEGRATION_BRIDGE, 62): "a port with the destination's address, here or known behind the tunnels",

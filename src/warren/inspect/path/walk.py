@@ -31,7 +31,6 @@ class Delivery:
     """A packet that reached its end: the namespace, or the instance's port."""
 
     packet: IpPacket
-    mac_source: str
     kernel: KernelPort | None = None
     port: SwitchPort | None = None
     hop: int = 0

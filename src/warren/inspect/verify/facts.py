@@ -95,7 +95,7 @@ class HostFacts:
         """The same with only those flows whose shape is known: what is compared between hosts."""
         tables = {name: replace(found, rules=(), by_table={}) for name, found in self.tables.items()}
         facts = HostFacts(host=self.host, names=self.names, tables=tables, vlan_networks=self.vlan_networks)
-        facts.__dict__["segments"] = self.segments
+        facts.__dict__["segments"] = self.segments  # a cached property, computed while its flows are there
         return facts
 
     def network_of(self, vlan: int) -> str | None:

@@ -70,7 +70,6 @@ def _comparable(entry: Entry) -> FlowKey:
     if entry.table == 22 and "output:" in actions:
         first, *outputs = actions.split(",output:")
         actions = ",output:".join([first, *sorted(outputs)])
-    # What only the dead Geneve table and the misses have in common with Neutron's is kept as it is.
     return entry.table, entry.priority, entry.match, actions
 
 

@@ -157,7 +157,7 @@ def wait_forgotten(scene: Scene, host: str) -> bool:
 
 
 def vlan_of_tenant(scene: Scene, host: str) -> int:
-    """The tenant network's local VLAN on the network host."""
+    """The tenant network's local VLAN on the host that has its DHCP port."""
     return local_vlan(scene, host, names.tap(PortId(port_of(scene, DHCP).id)))
 
 
