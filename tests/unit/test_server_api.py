@@ -159,6 +159,29 @@ def test_what_is_for_administrators_is_neither_set_nor_seen_by_tenants(alice: Cl
         assert alice.call("POST", "ports", body).status == 403, "hosts trust such ports"
         assert alice.call("PUT", f"ports/{port['id']}", {"port": {"device_owner": owner}}).status == 403
     assert alice.list("agents") == []
+    plain = dict.fromkeys(("shared", "router:external", "is_default"), False)
+    assert alice.call("POST", "networks", {"network": plain}).status == 201, "what leaving it out means is no wish"
+    assert alice.call("PUT", f"networks/{network['id']}", {"network": {"shared": False}}).status == 403
+
+
+def test_a_tenant_chooses_no_address_outside_and_not_whether_its_own_leave_untranslated(
+    admin: Client, alice: Client, external: dict[str, Any]
+) -> None:
+    outside = {"floating_network_id": external["id"]}
+    for address in ("203.0.113.1", "203.0.113.77"):
+        body = {"floatingip": {**outside, "floating_ip_address": address}}
+        assert alice.call("POST", "floatingips", body).error == "PolicyNotAuthorized"
+    assert alice.call("POST", "floatingips", {"floatingip": {**outside, "floating_ip_address": None}}).status == 201
+    router = alice.create("router", external_gateway_info={"network_id": external["id"]})["id"]
+    wishes: list[dict[str, Any]] = [{"external_fixed_ips": [{"ip_address": "203.0.113.1"}]}, {"enable_snat": False}]
+    for wish in wishes:
+        body = {"router": {"external_gateway_info": {"network_id": external["id"], **wish}}}
+        assert alice.call("POST", "routers", body).error == "PolicyNotAuthorized"
+        assert alice.call("PUT", f"routers/{router}", body).error == "PolicyNotAuthorized"
+    wish = {"enable_snat": False, "external_fixed_ips": [{"ip_address": "203.0.113.77"}]}
+    body = {"router": {"external_gateway_info": {"network_id": external["id"], **wish}}}
+    gateway = admin.call("PUT", f"routers/{router}", body).body["router"]["external_gateway_info"]
+    assert (gateway["enable_snat"], gateway["external_fixed_ips"][0]["ip_address"]) == (False, "203.0.113.77")
 
 
 def test_a_reader_reads_and_changes_nothing(server: ApiServer, alice: Client) -> None:

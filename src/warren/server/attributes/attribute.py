@@ -49,7 +49,7 @@ class Attribute:
     """Raises ValueError with the reason if the value cannot be taken."""
     default: Any = UNSET
     set_by_admin: bool = False
-    """Only an administrator may set it (403 otherwise)."""
+    """Only an administrator may set it (403 otherwise); saying in a create what leaving it out means sets nothing."""
     shown_to_admin: bool = False
     """Only an administrator sees it."""
     show: str | Show = ""
@@ -104,12 +104,14 @@ def _value(
 ) -> Any:
     if not is_allowed(attribute):
         raise Invalid("HTTPBadRequest", f"Attribute '{name}' not allowed in {method}.")
-    if attribute.set_by_admin and not caller.is_admin:
-        raise Forbidden("PolicyNotAuthorized", f"rule:{name} is disallowed by policy: it needs the admin role.")
     try:
-        return attribute.parse(value) if attribute.parse else value
+        parsed = attribute.parse(value) if attribute.parse else value
     except ValueError as error:
         raise Invalid("HTTPBadRequest", f"Invalid input for {name}. Reason: {error}.") from None
+    is_set = method == "PUT" or parsed != attribute.default
+    if attribute.set_by_admin and is_set and not caller.is_admin:
+        raise Forbidden("PolicyNotAuthorized", f"rule:{name} is disallowed by policy: it needs the admin role.")
+    return parsed
 
 
 def shown(table: Table, now: Snapshot, resource: Any, caller: Caller, fields: frozenset[str]) -> dict[str, Any]:

@@ -32,7 +32,9 @@ FLOATING_IP: Final[Table] = {
     "subnet_id": Attribute(
         on_create=True, parse=parse.or_null(parse.uuid), default=UNSET, show=lambda *_: None, filterable=False
     ),
-    "floating_ip_address": Attribute(on_create=True, parse=parse.or_null(parse.address), default=UNSET, sortable=True),
+    "floating_ip_address": Attribute(
+        on_create=True, parse=parse.or_null(parse.address), default=None, set_by_admin=True, sortable=True
+    ),
     "port_id": Attribute(on_create=True, on_update=True, parse=parse.or_null(parse.uuid), default=None, sortable=True),
     "fixed_ip_address": Attribute(
         on_create=True, on_update=True, parse=parse.or_null(parse.address), default=None, sortable=True

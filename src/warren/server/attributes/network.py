@@ -33,12 +33,12 @@ NETWORK: Final[Table] = {
     "status": Attribute(show=_status, sortable=True),
     "subnets": Attribute(show=_subnets),
     "shared": Attribute(
-        on_create=True, on_update=True, parse=parse.boolean, default=UNSET, set_by_admin=True, sortable=True
+        on_create=True, on_update=True, parse=parse.boolean, default=False, set_by_admin=True, sortable=True
     ),
     "router:external": Attribute(
-        on_create=True, on_update=True, parse=parse.boolean, default=UNSET, set_by_admin=True, show="is_external"
+        on_create=True, on_update=True, parse=parse.boolean, default=False, set_by_admin=True, show="is_external"
     ),
-    "is_default": Attribute(on_create=True, on_update=True, parse=parse.boolean, default=UNSET, set_by_admin=True),
+    "is_default": Attribute(on_create=True, on_update=True, parse=parse.boolean, default=False, set_by_admin=True),
     "mtu": Attribute(on_create=True, on_update=True, parse=parse.integer(68, 65535), default=UNSET, sortable=True),
     "port_security_enabled": Attribute(on_create=True, on_update=True, parse=parse.boolean, default=True),
     "provider:network_type": _provider(_TYPES, lambda _, network: network.network_type.value),

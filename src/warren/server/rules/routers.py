@@ -51,6 +51,7 @@ def update(now: Snapshot, context: Context, router_id: str, asked: Asked) -> Cha
         NotFound: the gateway's network is not there for the caller.
         Invalid: that network is not external, or a route leads nowhere.
         Conflict: a floating IP needs the gateway.
+        Forbidden: the gateway's addresses or SNAT, asked for by somebody who is no administrator.
     """
     router = owned(now, model.Router, router_id, context)
     plain = {name: value for name, value in asked.items() if name != "external_gateway_info"}
@@ -160,6 +161,7 @@ def _gateway(now: Snapshot, context: Context, router: model.Router, wanted: dict
     present = now.get(model.Port, router.gateway_port_id)
     if not wanted:
         return _without_gateway(now, context, router, present)
+    _forbid_to_tenants(context, wanted)
     network = visible(now, model.Network, wanted["network_id"], context)
     if not network.is_external:
         message = f"Bad router request: Network {network.id} is not an external network."
@@ -182,6 +184,14 @@ def _gateway(now: Snapshot, context: Context, router: model.Router, wanted: dict
     is_snat = wanted.get("enable_snat", True)
     changed_router = model.revised(router, context.at, gateway_port_id=present.id, enable_snat=is_snat)
     return change.then(Change.put(present, changed_router))
+
+
+def _forbid_to_tenants(context: Context, wanted: dict[str, Any]) -> None:
+    """Addresses outside, and whether tenants' own addresses leave untranslated, are the administrator's to choose."""
+    named = sorted({"enable_snat", "external_fixed_ips"} & set(wanted))
+    if named and not context.caller.is_admin:
+        rules = " and ".join(f"rule:external_gateway_info:{name}" for name in named)
+        raise Forbidden("PolicyNotAuthorized", f"{rules} is disallowed by policy: it needs the admin role.")
 
 
 def _without_gateway(now: Snapshot, context: Context, router: model.Router, port: model.Port | None) -> Change:
