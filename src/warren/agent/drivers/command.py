@@ -1,4 +1,4 @@
-"""Starting a program and waiting for its answer; `ofctl` starts ovs-ofctl itself, whose answers it reads as they are."""
+"""Starting a program and waiting for its answer. `ofctl` starts ovs-ofctl itself and reads its answers as they are."""
 
 import subprocess
 from collections.abc import Sequence
