@@ -41,7 +41,7 @@ def create(now: Snapshot, context: Context, asked: Asked) -> tuple[PortId, Chang
         port_security_enabled=is_secured,
         security_groups=groups,
         **{name: asked[name] for name in ("name", "description", "admin_state_up", "device_id", "device_owner")},
-        allowed_address_pairs=_pairs(is_secured, asked["allowed_address_pairs"]),
+        allowed_address_pairs=_pairs(asked["allowed_address_pairs"], is_secured=is_secured),
         binding_profile=None if asked["binding:profile"] is UNSET else asked["binding:profile"],
         created_at=context.at,
         updated_at=context.at,
@@ -97,11 +97,11 @@ def _new_security(now: Snapshot, context: Context, port: model.Port, asked: Aske
     if "security_groups" in asked:
         groups = require_groups(now, context, asked["security_groups"])
     pairs = asked.get("allowed_address_pairs", port.allowed_address_pairs)
-    _check_security(is_secured, groups)
+    _check_security(groups, is_secured=is_secured)
     return {
         "port_security_enabled": is_secured,
         "security_groups": groups,
-        "allowed_address_pairs": _pairs(is_secured, pairs),
+        "allowed_address_pairs": _pairs(pairs, is_secured=is_secured),
     }
 
 
@@ -182,7 +182,7 @@ def _security(
         is_secured = network.port_security_enabled
     if asked["security_groups"] is not UNSET:
         groups = require_groups(now, context, asked["security_groups"])
-        _check_security(is_secured, groups)
+        _check_security(groups, is_secured=is_secured)
         return is_secured, groups, Change()
     if not is_secured:
         return False, (), Change()
@@ -191,13 +191,13 @@ def _security(
     return True, (default.id,) if default else (), change
 
 
-def _check_security(is_secured: bool, groups: tuple[GroupId, ...]) -> None:  # noqa: FBT001
+def _check_security(groups: tuple[GroupId, ...], *, is_secured: bool) -> None:
     if groups and not is_secured:
         message = "Port Security must be enabled in order to have allowed address pairs or security groups on a port."
         raise Conflict("PortSecurityAndIPRequiredForSecurityGroups", message)
 
 
-def _pairs(is_secured: bool, pairs: tuple[AddressPair, ...]) -> tuple[AddressPair, ...]:  # noqa: FBT001
+def _pairs(pairs: tuple[AddressPair, ...], *, is_secured: bool) -> tuple[AddressPair, ...]:
     if pairs and not is_secured:
         message = "Port Security must be enabled in order to have allowed address pairs on a port."
         raise Invalid("AddressPairAndPortSecurityRequired", message)
