@@ -7,7 +7,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LEFT_OUT: Final = {Path(__file__).resolve(), ROOT / "LICENSE"}
-FOLDERS: Final = ("src", "tests", "bench", "scripts", "docs", "packaging", "changelog.d", ".ci")
+FOLDERS: Final = ("src", "tests", "bench", "scripts", "docs", "packaging", ".ci")
 BINARY: Final = {".png", ".svg", ".gz", ".xz", ".pcap", ".pyc"}
 
 FORBIDDEN: Final[dict[str, str]] = {
