@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from warren.agent.account import Account
 from warren.agent.decisions import REPAIRS_SAID, Wording, say
 from warren.agent.loop import Outcome, Pass
-from warren.core.state import HostState
+from warren.core.ids import MacAddress, NetworkId, PortId
+from warren.core.state import HostState, Plug, Port
 from warren.reconcile.plan import plan
 
 Lines = list[MutableMapping[str, Any]]
@@ -68,6 +69,16 @@ def test_a_complaint_is_said_once_and_its_end_once(lines: Lines) -> None:
         ("object.wrong", "router/r"),
         ("object.right", "router/r"),
     ]
+
+
+def test_a_port_that_this_host_refuses_is_a_complaint_too(lines: Lines) -> None:
+    port = Port(id=PortId("p"), network_id=NetworkId("n"), mac_address=MacAddress("fa:16:3e:00:00:01"), plug=Plug.OVS)
+    account = Account(None)
+    for state in (HostState({port.key: port}), HostState()):
+        account.of(Pass(state=state), [Outcome(stage="flows")], took_s=0.01)
+    complaints = [(line["event"], line["object"]) for line in lines if line["event"].startswith("object.")]
+    assert complaints == [("object.wrong", "port/p"), ("object.right", "port/p")]
+    assert "port security" in next(line["because"] for line in lines if line["event"] == "object.wrong")
 
 
 def test_the_first_pass_is_told_and_a_later_one_only_when_it_changed_something(lines: Lines) -> None:

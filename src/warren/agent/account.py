@@ -34,8 +34,14 @@ class Account:
         return self._picture
 
     def _complain(self, outcomes: Sequence[Outcome]) -> None:
-        """One line per complaint that is new, one when it is over."""
+        """One line per complaint that is new, one when it is over. What is refused from the start is one as well."""
         complaints = {(key or "host", why) for outcome in outcomes for key, why in outcome.wrong.items()}
+        known = {why for _, why in complaints}
+        complaints |= {
+            (key, each.reason)
+            for key, each in self._picture.objects.items()
+            if each.status == "error" and each.reason not in known
+        }
         complaints |= {(outcome.stage, outcome.failure) for outcome in outcomes if outcome.failure}
         for subject, why in sorted(complaints - self._complaints):
             log.warning("object.wrong", object=subject, because=why)
