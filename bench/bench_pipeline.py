@@ -15,7 +15,7 @@ from warren.core.state import Deployment, FixedIp, HostState, Port, StateObject
 from warren.pipeline import BridgeFlows, Layout, Row, Switch, desired_rows, present_rows, render, switch_view
 from warren.reconcile.plan import Plan, plan
 from warren.testing.ovs import PrivateOvs, private_ovs
-from warren.testing.states import NETWORKS, port_id
+from warren.testing.states import NETWORKS, plugged_as, port_id
 
 RUNS = 7
 PORTS = 200
@@ -64,9 +64,10 @@ def plugged() -> Iterator[Plugged]:
         host = Plugged(ovs=ovs, database=database, state=state)
         switch, bridges = host.rows()
         database.apply(bridges, switch)
+        ids = {plugged_as(number): port_id(number) for number in range(1, PORTS + 1)}
         words = (
-            f"-- add-port br-int qvo{number} -- set Interface qvo{number} external_ids:iface-id={port_id(number)}"
-            for number in range(1, PORTS + 1)
+            f"-- add-port br-int {name} -- set Interface {name} external_ids:iface-id={identity}"
+            for name, identity in ids.items()
         )
         ovs.vsctl(*" ".join(words).split())
         yield host
@@ -103,7 +104,7 @@ def tag_ports() -> Iterator[float]:
         for _ in range(RUNS):
             switch, tags = host.rows()
             yield _timed(partial(host.database.apply, tags, switch))
-            every = (f"-- clear Port qvo{number} tag other_config" for number in range(1, PORTS + 1))
+            every = (f"-- clear Port {plugged_as(number)} tag other_config" for number in range(1, PORTS + 1))
             host.ovs.vsctl(*" ".join(every).split())
 
 

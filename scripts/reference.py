@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Final
 
 from warren.core.ids import LocalVlan, OfPort
+from warren.core.names import qvo
 from warren.core.state import TunnelMode
 from warren.pipeline import Flow, Layout, PhysicalNetwork, SwitchView, br_ex, render
 from warren.pipeline.br_int import tables as int_tables
 from warren.pipeline.br_tun import tables as tun_tables
 from warren.pipeline.reference import Page, markdown
-from warren.testing.states import NETWORKS, PHYSICAL_NETWORK, full_scene
+from warren.testing.states import NETWORKS, PHYSICAL_NETWORK, full_scene, plugged_as
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "docs" / "reference"
 LAYOUT: Final = Layout(local_ip="10.9.0.1", physical_networks={PHYSICAL_NETWORK: PhysicalNetwork(bridge="br-ex")})
 OFPORTS: Final = {
-    "br-int": {"patch-tun": OfPort(1), "int-br-ex": OfPort(2), **{f"if{n}": OfPort(10 + n) for n in range(1, 9)}},
+    "br-int": {"patch-tun": OfPort(1), "int-br-ex": OfPort(2), **{plugged_as(n): OfPort(10 + n) for n in range(1, 9)}},
     "br-tun": {"patch-int": OfPort(1), "vxlan-0a090002": OfPort(2), "vxlan-0a090003": OfPort(3)},
     "br-ex": {"phy-br-ex": OfPort(1)},
 }
@@ -30,7 +31,7 @@ def examples(bridge: str) -> tuple[Flow, ...]:
         scene = full_scene(mode)
         view = SwitchView(
             ofports={**OFPORTS, "br-tun": {**OFPORTS["br-tun"], "gre-0a090002": OfPort(4)}},
-            interfaces={port: f"if{number}" for number, port in enumerate(sorted(scene.plugged), 1)},
+            interfaces={port: qvo(port) for port in scene.plugged},
             local_vlans={network.id: LocalVlan(number) for number, network in enumerate(NETWORKS, 1)},
         )
         for flow in render(scene.state, view, LAYOUT)[bridge].desired.values():

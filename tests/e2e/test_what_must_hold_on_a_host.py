@@ -510,6 +510,22 @@ def test_a_port_whose_group_cannot_be_enforced_stays_dead_and_stops_no_other(est
         client.delete("security_group", group.id)
 
 
+def test_a_tap_put_straight_on_br_int_past_its_groups_stays_dead_and_says_why(estate: Estate) -> None:
+    compute, client = estate.host("compute1"), estate.client
+    port = client.create_port("past", estate.network, "compute1")
+    tap = f"tap{port.id[:11]}"
+    ids = f"external_ids:iface-id={port.id}"
+    try:
+        with estate.logs("compute1", "object.wrong", f"port/{port.id}", "past the Linux bridge", f"qvo{port.id[:11]}"):
+            compute.must("ovs-vsctl", "add-port", "br-int", tap, "--", "set", "Interface", tap, "type=internal", ids)
+        estate.wait_status(port.id, "ERROR")
+        assert tap not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
+        assert compute.must("ovs-vsctl", "get", "Port", tap, "tag").strip() == "4095"
+    finally:
+        compute.must("ovs-vsctl", "del-port", tap)
+        client.delete("port", port.id)
+
+
 def everything_lost(estate: Estate) -> None:
     """As after a reboot: no namespace, no dnsmasq, no flow; only what is on disk, OVSDB included."""
     network = estate.host("network")

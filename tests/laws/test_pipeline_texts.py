@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from warren.core.ids import HostName, LocalVlan, NetworkId, OfPort, PortId, SegmentationId
+from warren.core.names import qvo, tap
 from warren.core.state import (
     Deployment,
     HostState,
@@ -18,9 +19,9 @@ from warren.core.state import (
     StateObject,
     TunnelMode,
 )
-from warren.pipeline import Layout, PhysicalNetwork, SwitchView, refusal, render, unwired_reason
+from warren.pipeline import Layout, PhysicalNetwork, SwitchView, networks_to_number, refusal, render, unwired_reason
 from warren.pipeline.br_int import of_port
-from warren.testing.states import MAX_PORTS, NETWORKS, Scene, mac, network_id, port_id, scenes
+from warren.testing.states import MAX_PORTS, NETWORKS, Scene, mac, network_id, plugged_as, port_id, scenes
 
 LEARN = (
     "learn(table=20,hard_timeout=300,priority=1,cookie=0xff000000000000,NXM_OF_VLAN_TCI[0..11],"
@@ -106,12 +107,12 @@ def on(network: Network, number: int) -> Port:
 
 
 def view(*networks: Network) -> SwitchView:
-    """Every network has one port here, at `if<number>`, and the local VLAN that its number says."""
+    """Every network has one port here, at `plugged_as(<number>)`, and the local VLAN that its number says."""
     ofports = {**OFPORTS, "br-tun": {**OFPORTS["br-tun"], **TUNNELS}}
     numbers = range(1, len(networks) + 1)
-    ofports["br-int"] = {**OFPORTS["br-int"], **{f"if{number}": OfPort(8 + number) for number in numbers}}
+    ofports["br-int"] = {**OFPORTS["br-int"], **{plugged_as(number): OfPort(8 + number) for number in numbers}}
     vlans: dict[NetworkId, LocalVlan] = {network.id: LocalVlan(int(network.id[4:8], 16)) for network in networks}
-    interfaces: dict[PortId, str] = {port_id(number): f"if{number}" for number in numbers}
+    interfaces: dict[PortId, str] = {port_id(number): plugged_as(number) for number in numbers}
     return SwitchView(ofports=ofports, interfaces=interfaces, local_vlans=vlans)
 
 
@@ -185,7 +186,8 @@ def test_two_objects_that_ask_for_the_same_frames_are_named_and_the_first_has_th
 def test_kept_flows_of_a_port_are_those_that_would_be_rendered_afresh() -> None:
     desired, seen = state(Deployment(), *PEERS, *TENANT, on(TENANT[0], 1), on(TENANT[1], 2)), view(*TENANT)
     first = render(desired, seen, LAYOUT)["br-int"]
-    moved = replace(seen, interfaces={port_id(1): "if2", port_id(2): "if1"})
+    swapped = {**seen.ofports["br-int"], plugged_as(1): OfPort(10), plugged_as(2): OfPort(9)}
+    moved = replace(seen, ofports={**seen.ofports, "br-int": swapped})
     assert render(desired, moved, LAYOUT)["br-int"] != first
     kept = render(desired, seen, LAYOUT)["br-int"]
     of_port.cache_clear()
@@ -194,7 +196,8 @@ def test_kept_flows_of_a_port_are_those_that_would_be_rendered_afresh() -> None:
 
 def test_bridges_whose_ports_are_not_there_yet_have_what_needs_no_port() -> None:
     desired = state(Deployment(), *PEERS, *TENANT, *OUTSIDE, on(TENANT[0], 1), on(OUTSIDE[0], 2))
-    bare = replace(view(TENANT[0], OUTSIDE[0]), ofports={"br-int": {"if1": OfPort(9)}, "br-tun": {}, "br-ex": {}})
+    only = {"br-int": {plugged_as(1): OfPort(9)}, "br-tun": {}, "br-ex": {}}
+    bare = replace(view(TENANT[0], OUTSIDE[0]), ofports=only)
     assert lines(desired, bare, "br-ex") == {"table=0, priority=0 actions=NORMAL"}
     assert not [line for line in lines(desired, bare, "br-tun") if "in_port" in line or "table=10" in line]
     assert "table=62, priority=2,reg6=0x1,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=output:9" in lines(
@@ -222,15 +225,15 @@ def test_a_peer_without_an_address_and_this_host_itself_get_no_tunnel() -> None:
 def test_what_is_plugged_before_its_network_is_known_stays_dead() -> None:
     orphan = on(TENANT[0], 1)
     assert lines(state(Deployment(), orphan), view(TENANT[0]), "br-int") == lines(state(Deployment()), view(), "br-int")
-    assert "is not known here" in (unwired_reason(orphan, state(Deployment())) or "")
+    assert "is not known here" in (unwired_reason(orphan, state(Deployment()), plugged_as(1)) or "")
 
 
 @given(scene=scenes())
 def test_br_int_never_forwards_by_normal(scene: Scene) -> None:
     numbers = range(1, MAX_PORTS + 1)
     seen = SwitchView(
-        ofports={"br-int": {"patch-tun": OfPort(1), **{f"if{number}": OfPort(8 + number) for number in numbers}}},
-        interfaces={port: f"if{int(port[4:8], 16)}" for port in scene.plugged},
+        ofports={"br-int": {"patch-tun": OfPort(1), **{plugged_as(number): OfPort(8 + number) for number in numbers}}},
+        interfaces={port: qvo(port) for port in scene.plugged},
         local_vlans={network.id: LocalVlan(number) for number, network in enumerate(NETWORKS, 1)},
     )
     flows = render(scene.state, seen, LAYOUT)["br-int"].desired.values()
@@ -241,15 +244,26 @@ SECURED = on(TENANT[0], 1)
 
 
 @pytest.mark.parametrize(
-    ("port", "expected"),
+    ("port", "interface", "expected"),
     [
-        (replace(SECURED, plug=Plug.OVS), "refused"),
-        (replace(SECURED, plug=Plug.OVS, port_security_enabled=False), "wired"),
-        (replace(SECURED, plug=Plug.HYBRID), "wired"),
-        (replace(SECURED, plug=Plug.OVS, device_owner="network:dhcp"), "wired"),
+        (replace(SECURED, plug=Plug.OVS), tap(SECURED.id), "refused"),
+        (replace(SECURED, plug=Plug.OVS, port_security_enabled=False), tap(SECURED.id), "wired"),
+        (replace(SECURED, plug=Plug.OVS, device_owner="network:dhcp"), tap(SECURED.id), "wired"),
+        (SECURED, qvo(SECURED.id), "wired"),
+        (SECURED, tap(SECURED.id), "refused"),
+        (SECURED, "vnet0", "refused"),
+        (replace(SECURED, port_security_enabled=False), "vnet0", "wired"),
+        (replace(SECURED, device_owner="network:dhcp"), tap(SECURED.id), "wired"),
     ],
 )
-def test_a_port_whose_groups_nothing_enforces_is_refused_and_stays_dead(port: Port, expected: str) -> None:
-    rendered = lines(state(Deployment(), TENANT[0], port), view(TENANT[0]), "br-int")
+def test_a_port_whose_groups_nothing_enforces_is_refused_and_stays_dead(
+    port: Port, interface: str, expected: str
+) -> None:
+    seen = view(TENANT[0])
+    ofports = {**seen.ofports, "br-int": {**OFPORTS["br-int"], interface: OfPort(9)}}
+    plugged = replace(seen, ofports=ofports, interfaces={port.id: interface})
+    rendered = lines(state(Deployment(), TENANT[0], port), plugged, "br-int")
     is_wired = any("in_port=9" in line for line in rendered)
-    assert (is_wired, refusal(port) is None) == ((True, True) if expected == "wired" else (False, False))
+    numbered = networks_to_number(state(Deployment(), TENANT[0], port), plugged.interfaces)
+    outcome = (is_wired, bool(numbered), refusal(port, interface) is None)
+    assert outcome == ((True, True, True) if expected == "wired" else (False, False, False))

@@ -3,9 +3,9 @@
 from warren.core.state import TunnelMode
 from warren.testing.bench import bench_of
 from warren.testing.ovs import private_ovs
-from warren.testing.states import full_scene, mac
+from warren.testing.states import full_scene, mac, plugged_as
 
-BROADCAST = f"in_port=if1,dl_src={mac(1)},dl_dst=ff:ff:ff:ff:ff:ff,dl_type=0x0800"
+BROADCAST = f"in_port={plugged_as(1)},dl_src={mac(1)},dl_dst=ff:ff:ff:ff:ff:ff,dl_type=0x0800"
 
 
 def test_a_restarted_switch_passes_nothing_until_one_pass_brings_all_back() -> None:

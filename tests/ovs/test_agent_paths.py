@@ -13,6 +13,7 @@ from warren.agent.report import Picture
 from warren.agent.stages.bridges import Bridges
 from warren.agent.stages.flows import Flows
 from warren.agent.status import picture
+from warren.core.names import qvo
 from warren.core.state import HostState, TunnelMode
 from warren.pipeline import Layout, PhysicalNetwork, switch_view
 from warren.pipeline.wiring import wired_ports
@@ -46,8 +47,8 @@ def stages_on(host: Host) -> tuple[Stage, ...]:
 
 def plug_exactly(ovs: PrivateOvs, scene: Scene) -> None:
     """Instances' interfaces come and go as somebody else makes them."""
-    here = {name for name in ovs.vsctl("list-ports", "br-int").split() if name.startswith("vm")}
-    wanted = {f"vm{port[4:8]}": port for port in scene.plugged}
+    here = {name for name in ovs.vsctl("list-ports", "br-int").split() if name.startswith("qvo")}
+    wanted = {qvo(port): port for port in scene.plugged}
     commands: list[str] = []
     for name in here - wanted.keys():
         commands += ["--", "del-port", name]

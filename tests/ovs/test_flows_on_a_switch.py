@@ -11,7 +11,7 @@ from warren.core.state import TunnelMode
 from warren.pipeline import LEARNED, Flow, FlowKey, is_learned
 from warren.reconcile.plan import Plan, plan
 from warren.testing.bench import Bench
-from warren.testing.states import NETWORKS, Scene, full_scene, mac, scenes
+from warren.testing.states import NETWORKS, Scene, full_scene, mac, plugged_as, scenes
 
 on_a_switch = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LEARNING = full_scene(TunnelMode.LEARNING)
@@ -159,7 +159,7 @@ def test_what_the_switch_learned_is_known_by_its_cookie_and_survives_an_agent_wi
 
 
 def test_a_frame_to_a_learned_address_leaves_by_its_tunnel_only(taught: Bench) -> None:
-    to_learned = f"in_port=if1,dl_src={mac(1)},dl_dst={mac(0xA1)},dl_type=0x0800"
+    to_learned = f"in_port={plugged_as(1)},dl_src={mac(1)},dl_dst={mac(0xA1)},dl_type=0x0800"
     assert taught.trace("br-int", to_learned).interfaces == {"vxlan-0a090002"}
 
 

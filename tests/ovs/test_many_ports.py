@@ -10,7 +10,7 @@ from warren.core.names import tunnel_port
 from warren.core.state import Deployment, HostState, NetworkType, Peer, Port, StateObject
 from warren.pipeline import Flow, FlowKey, Layout, SwitchView, render
 from warren.testing.ovs import PrivateOvs, private_ovs
-from warren.testing.states import NETWORKS, port_id
+from warren.testing.states import NETWORKS, plugged_as, port_id
 from warren.testing.trace import parse_trace
 
 PORTS = 300
@@ -42,11 +42,11 @@ def crowd() -> tuple[HostState, SwitchView]:
     ]
     objects: list[StateObject] = [Deployment(), NETWORK, *ports, *peers]
     state = HostState({found.key: found for found in objects})
-    to_ports = {f"if{number}": OfPort(10 + number) for number in range(1, PORTS + 1)}
+    to_ports = {plugged_as(number): OfPort(10 + number) for number in range(1, PORTS + 1)}
     to_peers = {tunnel_port("vxlan", address(number)): OfPort(10 + number) for number in range(PEERS)}
     view = SwitchView(
         ofports={"br-int": {"patch-tun": OfPort(1), **to_ports}, "br-tun": {"patch-int": OfPort(1), **to_peers}},
-        interfaces={port_id(number): f"if{number}" for number in range(1, PORTS + 1)},
+        interfaces={port_id(number): plugged_as(number) for number in range(1, PORTS + 1)},
         local_vlans={NETWORK.id: LocalVlan(1)},
     )
     return state, view
@@ -74,8 +74,8 @@ def test_a_flood_reaches_hundreds_of_ports_and_a_thousand_tunnels(ovs: PrivateOv
     desired = install(ovs, state, view)
     for name, flows in desired.items():
         assert OfctlSwitch(bridge=name, rundir=ovs.directory).installed() == flows
-    frame = f"in_port=if1,dl_src={mac(1)},dl_dst=ff:ff:ff:ff:ff:ff,dl_type=0x0800"
+    frame = f"in_port={plugged_as(1)},dl_src={mac(1)},dl_dst=ff:ff:ff:ff:ff:ff,dl_type=0x0800"
     reached = parse_trace(ovs.trace("br-int", frame), ovs.datapath_ports()).interfaces
-    local = {f"if{number}" for number in range(2, PORTS + 1)}
+    local = {plugged_as(number) for number in range(2, PORTS + 1)}
     far = {tunnel_port("vxlan", address(number)) for number in range(PEERS)}
     assert reached == local | far

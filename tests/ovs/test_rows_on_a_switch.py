@@ -14,7 +14,7 @@ from warren.pipeline import Layout, PhysicalNetwork, Row, Switch, desired_rows, 
 from warren.pipeline.switch_rows import AccessRow
 from warren.reconcile.plan import Plan, plan
 from warren.testing.ovs import PrivateOvs, private_ovs
-from warren.testing.states import LOCAL_IP, PHYSICAL_NETWORK, Scene, full_scene, network_id, port_id, scenes
+from warren.testing.states import LOCAL_IP, PHYSICAL_NETWORK, Scene, full_scene, network_id, plugged_as, port_id, scenes
 
 LAYOUT = Layout(
     datapath_type="netdev",
@@ -106,29 +106,29 @@ def test_another_vxlan_port_is_said_and_the_usual_one_is_not(ovs: PrivateOvs) ->
 
 def test_a_plugged_port_gets_its_networks_tag_and_remembers_why(ovs: PrivateOvs) -> None:
     converge(ovs, LEARNING)
-    plug(ovs, "vif1", 1)
+    plug(ovs, plugged_as(1), 1)
     converge(ovs, LEARNING)
     switch = read(ovs)
     vlan = switch_view(switch, LEARNING).local_vlans[network_id(1)]
-    assert switch.ports["vif1"].tag == vlan
-    assert switch.ports["vif1"].other_config == {
+    assert switch.ports[plugged_as(1)].tag == vlan
+    assert switch.ports[plugged_as(1)].other_config == {
         "net_uuid": network_id(1),
         "network_type": "vxlan",
         "physical_network": "None",
         "segmentation_id": "1001",
         "tag": str(vlan),
     }
-    ovs.vsctl("del-port", "vif1")
+    ovs.vsctl("del-port", plugged_as(1))
 
 
 @pytest.mark.parametrize("number", [7, 15], ids=["administratively down", "not known here"])
 def test_a_plugged_port_that_is_not_to_be_wired_gets_the_dead_tag(ovs: PrivateOvs, number: int) -> None:
     converge(ovs, LEARNING)
-    plug(ovs, "vif9", number)
+    plug(ovs, plugged_as(number), number)
     converge(ovs, LEARNING)
-    port = read(ovs).ports["vif9"]
+    port = read(ovs).ports[plugged_as(number)]
     assert (port.tag, port.other_config) == (4095, {})
-    ovs.vsctl("del-port", "vif9")
+    ovs.vsctl("del-port", plugged_as(number))
 
 
 @pytest.mark.parametrize(
@@ -145,18 +145,18 @@ def test_a_plugged_port_that_is_not_to_be_wired_gets_the_dead_tag(ovs: PrivateOv
         "clear Bridge br-int fail_mode",
         "set Bridge br-tun protocols=OpenFlow10",
         "set Bridge br-int other_config:disable-in-band=false",
-        "clear Port vif1 tag",
-        "set Port vif1 tag=77",
-        "set Port vif1 other_config:tag=77",
-        "clear Port vif1 other_config",
+        f"clear Port {plugged_as(1)} tag",
+        f"set Port {plugged_as(1)} tag=77",
+        f"set Port {plugged_as(1)} other_config:tag=77",
+        f"clear Port {plugged_as(1)} other_config",
         "add-port br-tun vxlan-0a0900fe -- set Interface vxlan-0a0900fe type=vxlan options:remote_ip=10.9.0.254",
         f"set Interface tap{port_id(2)[:11]} external_ids:iface-id=wrong",
     ],
 )
 def test_what_somebody_changed_by_hand_is_put_back(ovs: PrivateOvs, damage: str) -> None:
     converge(ovs, LEARNING)
-    plug(ovs, "vif1", 1)
-    plug(ovs, "vif3", 3)
+    plug(ovs, plugged_as(1), 1)
+    plug(ovs, plugged_as(3), 3)
     converge(ovs, LEARNING)
     before = comparable(ovs)
     ovs.vsctl(*damage.split())

@@ -5,7 +5,7 @@ import threading
 
 from warren.core.state import TunnelMode
 from warren.testing.bench import Bench
-from warren.testing.states import full_scene, mac
+from warren.testing.states import full_scene, mac, plugged_as
 
 FLIPS = 8
 FAR = mac(0x80)
@@ -14,7 +14,7 @@ FAR = mac(0x80)
 
 def test_no_frame_is_lost_while_the_mode_changes(bench: Bench) -> None:
     bench.apply(full_scene(TunnelMode.LEARNING))
-    entered, left = packets(bench, "br-int", "if1", "rx"), packets(bench, "br-tun", "vxlan-0a090002", "tx")
+    entered, left = packets(bench, "br-int", plugged_as(1), "rx"), packets(bench, "br-tun", "vxlan-0a090002", "tx")
     done = threading.Event()
     sender = Sender(bench, done)
     sender.start()
@@ -25,7 +25,7 @@ def test_no_frame_is_lost_while_the_mode_changes(bench: Bench) -> None:
         done.set()
         sender.join()
     # What the port took in, not what was offered: its short queue overflows while ovs-vswitchd is busy.
-    entered = packets(bench, "br-int", "if1", "rx") - entered
+    entered = packets(bench, "br-int", plugged_as(1), "rx") - entered
     assert entered > FLIPS
     assert packets(bench, "br-tun", "vxlan-0a090002", "tx") - left == entered
 
@@ -41,7 +41,7 @@ class Sender(threading.Thread):
     def run(self) -> None:
         frame = f"in_port(1),eth(src={mac(1)},dst={FAR}),eth_type(0x88b5)"
         while not self._done.is_set():
-            self._bench.ovs.appctl("netdev-dummy/receive", "if1", frame)
+            self._bench.ovs.appctl("netdev-dummy/receive", plugged_as(1), frame)
 
 
 def packets(bench: Bench, bridge: str, interface: str, direction: str) -> int:

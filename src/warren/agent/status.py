@@ -61,9 +61,10 @@ def _objects(state: HostState, view: SwitchView, wrong: Mapping[str, str]) -> di
 
 def _port(port: Port, state: HostState, view: SwitchView, wrong: Mapping[str, str]) -> ObjectStatus:
     network = state.network(port.network_id)
-    broken = refusal(port) or wrong.get(port.key)
+    interface = view.interfaces.get(port.id)
+    broken = refusal(port, interface) or wrong.get(port.key)
     if broken is not None or network is None:
-        return ObjectStatus(status="error", reason=broken or unwired_reason(port, state) or "")
+        return ObjectStatus(status="error", reason=broken or unwired_reason(port, state, interface or "") or "")
     if view.port_ofport(port.id) is None or not (port.admin_state_up and network.admin_state_up):
         return ABSENT
     if network.id not in view.local_vlans:

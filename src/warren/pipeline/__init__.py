@@ -3,7 +3,7 @@
 What others use:
 
 * `render(state, view, layout)` -> bridge -> `BridgeFlows` (`.desired`, `.plan(installed)`);
-* `refusal(port)`, `unwired_reason(port, state)`: why a port must not pass frames;
+* `refusal(port, interface)`, `unwired_reason(port, state, interface)`: why a port must not pass frames;
 * `desired_rows(state, switch, layout)`, `present_rows(switch, desired)`: OVSDB's rows, to be compared by `plan`;
 * `switch_view(switch, state)`: the view that rendering needs, local VLANs included.
 """

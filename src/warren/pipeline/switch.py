@@ -69,7 +69,7 @@ class Switch:
 def switch_view(switch: Switch, state: HostState) -> SwitchView:
     """What rendering needs to know of a switch, with a local VLAN for every network that is to be wired."""
     interfaces = _interfaces(switch)
-    wanted = networks_to_number(state, frozenset(interfaces))
+    wanted = networks_to_number(state, interfaces)
     ofports: dict[str, dict[str, OfPort]] = {bridge: {} for bridge in switch.bridges}
     for port in switch.ports.values():
         if port.has_ofport:

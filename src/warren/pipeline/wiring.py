@@ -3,11 +3,11 @@
 A port that is not wired has no flow at all: it is dead in both directions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from warren.core.ids import LocalVlan, NetworkId, OfPort, PortId
-from warren.core.names import INTEGRATION_BRIDGE, to_physical
+from warren.core.names import INTEGRATION_BRIDGE, qvo, to_physical
 from warren.core.state import HostState, Network, Plug, Port
 from warren.pipeline.view import Layout, SwitchView
 
@@ -37,33 +37,43 @@ class WiredNetwork:
     uplink: OfPort | None
 
 
-def refusal(port: Port) -> str | None:
-    """Why this host must not wire a port whatever is plugged, or None.
+def refusal(port: Port, interface: str | None) -> str | None:
+    """Why this host must not wire a port at its interface on br-int (None: nothing is plugged), or None.
 
-    Security groups of the plug `ovs` are not enforced by anything yet, so such a port would be open.
+    A port whose security groups nothing enforces would be open: with the plug `ovs` always, as nothing does yet; with
+    `hybrid` where the interface is another than the one behind the Linux bridge that iptables filters on.
     """
-    if port.plug is Plug.OVS and port.port_security_enabled and not port.is_service:
+    if port.is_service or not port.port_security_enabled:
+        return None
+    if port.plug is Plug.OVS:
         return (
             f"port {port.id} has port security, which the plug 'ovs' does not enforce yet; "
             "use the plug 'hybrid' on this host or disable port security of the port"
         )
+    if interface not in (None, qvo(port.id)):
+        return (
+            f"port {port.id} is on br-int as {interface}, past the Linux bridge on which its security groups are "
+            f"enforced: plug it as {qvo(port.id)} (os-vif does) or disable port security of the port"
+        )
     return None
 
 
-def unwired_reason(port: Port, state: HostState) -> str | None:
-    """Why a port with an interface here must stay dead, or None."""
+def unwired_reason(port: Port, state: HostState, interface: str) -> str | None:
+    """Why a port with that interface on br-int must stay dead, or None."""
     network = state.network(port.network_id)
     if network is None:
         return f"port {port.id}: its network {port.network_id} is not known here"
     if not (port.admin_state_up and network.admin_state_up):
         return f"{'port' if network.admin_state_up else 'network of port'} {port.id} is administratively down"
-    return refusal(port)
+    return refusal(port, interface)
 
 
-def networks_to_number(state: HostState, interfaces: frozenset[PortId]) -> frozenset[NetworkId]:
+def networks_to_number(state: HostState, interfaces: Mapping[PortId, str]) -> frozenset[NetworkId]:
     """The networks that need a local VLAN: those with a port to wire among the ports that have an interface."""
     return frozenset(
-        port.network_id for port in state.of(Port) if port.id in interfaces and unwired_reason(port, state) is None
+        port.network_id
+        for port in state.of(Port)
+        if port.id in interfaces and unwired_reason(port, state, interfaces[port.id]) is None
     )
 
 
@@ -115,7 +125,7 @@ def wired_ports(state: HostState, view: SwitchView) -> Iterator[WiredPort]:
     for port in state.of(Port):
         ofport, vlan = view.port_ofport(port.id), view.local_vlans.get(port.network_id)
         network = state.network(port.network_id)
-        if ofport and vlan and network and unwired_reason(port, state) is None:
+        if ofport and vlan and network and unwired_reason(port, state, view.interfaces[port.id]) is None:
             yield WiredPort(port=port, network=network, ofport=ofport, vlan=vlan)
 
 

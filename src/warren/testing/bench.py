@@ -10,6 +10,7 @@ from typing import Final
 from warren.agent.drivers.ofctl import OfctlSwitch
 from warren.agent.drivers.ovsdb import Ovsdb
 from warren.core.ids import HostName, PortId
+from warren.core.names import qvo
 from warren.core.state import HostState, NetworkType, Peer
 from warren.pipeline import (
     BridgeFlows,
@@ -25,7 +26,7 @@ from warren.pipeline import (
 from warren.pipeline.switch import SwitchPort
 from warren.reconcile.plan import plan
 from warren.testing.ovs import PrivateOvs
-from warren.testing.states import LOCAL_IP, MAX_PEERS, MAX_PORTS, PHYSICAL_NETWORK, Scene, port_id, vtep
+from warren.testing.states import LOCAL_IP, MAX_PEERS, MAX_PORTS, PHYSICAL_NETWORK, Scene, plugged_as, vtep
 from warren.testing.trace import Trace, parse_trace
 
 LAYOUT: Final = Layout(
@@ -41,12 +42,12 @@ class Bench:
 
     ovs: PrivateOvs
     switch: Switch
-    """As read after it was laid out, with interfaces `if1`, `if2`, … that nobody has claimed."""
+    """As read after it was laid out, with interfaces `plugged_as(1)` and so on that nobody has claimed."""
     datapath_ports: dict[int, str]
 
     def interface(self, port: PortId) -> str:
         """The interface that a generated port gets when it is plugged."""
-        return next(f"if{number}" for number in range(1, MAX_PORTS + 1) if port_id(number) == port)
+        return qvo(port)
 
     def view(self, scene: Scene) -> SwitchView:
         """The switch as it is when the scene's ports are plugged."""
@@ -84,5 +85,5 @@ def bench_of(ovs: PrivateOvs) -> Bench:
         desired = desired_rows(state, present, LAYOUT)
         database.apply(plan(desired, present_rows(present, desired)), present)
         for number in range(1, MAX_PORTS + 1):
-            ovs.vsctl("--may-exist", "add-port", "br-int", f"if{number}")
+            ovs.vsctl("--may-exist", "add-port", "br-int", plugged_as(number))
         return Bench(ovs=ovs, switch=database.read(), datapath_ports=ovs.datapath_ports())

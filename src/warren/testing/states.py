@@ -9,6 +9,7 @@ from itertools import chain
 from hypothesis import strategies as st
 
 from warren.core.ids import HostName, MacAddress, NetworkId, PortId, SegmentationId, SubnetId
+from warren.core.names import qvo
 from warren.core.state import (
     OWNER_DHCP,
     OWNER_ROUTER_GATEWAY,
@@ -45,6 +46,11 @@ def network_id(number: int) -> NetworkId:
 
 def port_id(number: int) -> PortId:
     return PortId(uuid(0xB, number))
+
+
+def plugged_as(number: int) -> str:
+    """The interface by which a port is plugged into br-int, whatever its plug."""
+    return qvo(port_id(number))
 
 
 def neighbour_port_id(number: int) -> PortId:
