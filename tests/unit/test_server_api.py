@@ -1,5 +1,6 @@
 """The API as a client sees it, on a real server."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,6 +239,31 @@ def test_a_request_that_cannot_be_met_is_refused_in_the_apis_own_form(
     answer = admin.call("POST", path, body)
     assert (answer.status, answer.error) == (status, error)
     assert set(answer.body["NeutronError"]) == {"type", "message", "detail"}
+
+
+def test_what_is_too_deep_too_long_or_has_no_end_is_refused_and_leaves_no_trace(
+    server: ApiServer, alice: Client, compute: Agent
+) -> None:
+    nested = ["[" * 100_000, '{"network":' * 100_000, '{"network":{"name":' + "[" * 100_000]
+    assert {alice.call("POST", "networks", body).status for body in nested} == {400}
+    assert alice.call("GET", f"networks?limit={'9' * 5000}").status == 400
+    http = urllib3.PoolManager(retries=False)
+    login, report = f"{server.url}/v3/auth/tokens", f"{server.url}/agent/v1/hosts/compute1/report"
+    for body in ("[" * 100_000, '{"auth":' * 100_000, '{"strange":' + "[" * 100_000, "x" * (2**24 + 1)):
+        assert http.request("POST", login, body=body).status == 400
+        assert http.request("POST", report, body=body, headers=compute.headers).status == 400
+    state = f"{server.url}/agent/v1/hosts/compute1/state?revision={'9' * 5000}"
+    stream = http.request("GET", state, headers=compute.headers, preload_content=False)
+    assert msgspec.json.decode(stream.readline())["type"] == "snapshot"
+    stream.close()
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    for path in ("v2.0/networks", "agent/v1/hosts/compute1/report"):
+        headers = f"Host: x\r\nContent-Length: 9\r\nAuthorization: {compute.headers['Authorization']}"
+        with socket.create_connection((host, int(port))) as gone:
+            gone.sendall(f"POST /{path} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+    assert alice.call("GET", "networks").status == 200
+    assert "Traceback" not in server.log.read_text()
+    http.clear()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ either: that would tell.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from warren.core.errors import Invalid, NotFound
@@ -14,8 +14,9 @@ from warren.server.attributes.attribute import Table, read
 from warren.server.policy import Caller
 from warren.server.snapshot import Snapshot
 
-_LIMIT_DIGITS = 18
-_PAGING = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
+_MOST_DIGITS: Final = 18
+"""Of a limit: no list is so long, and Python reads no number of more than 4,300 digits."""
+_PAGING: Final = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def parse_query(table: Table, parameters: Iterable[tuple[str, str]], caller: Cal
 
 
 def _limit(value: str) -> int | None:
-    if not (value.isascii() and value.isdigit() and len(value) <= _LIMIT_DIGITS):
+    if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
         raise Invalid("HTTPBadRequest", f"Limit must be an integer 0 or greater and not '{value}'.")
     return int(value) or None
 

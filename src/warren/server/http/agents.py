@@ -1,5 +1,7 @@
 """The agents' own two endpoints: the state stream and reports. A token is good for one host's only."""
 
+from typing import Final
+
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -7,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from warren.core.errors import DriverError, Forbidden, Refused, Rejected
 from warren.core.ids import HostName
 from warren.server.http import answers
+from warren.server.http.call import body_of
 from warren.server.http.streams import StateStreams
 from warren.server.http.threads import in_thread
 from warren.server.identity.secrets import is_agent_token
@@ -16,7 +19,8 @@ from warren.sync.messages import decode_report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_REVISION_DIGITS = 18
+_REVISION_DIGITS: Final = 18
+"""No revision has more; Python reads no number of more than 4,300 digits."""
 
 
 def _host(service: Service, request: Request) -> HostName:
@@ -58,7 +62,7 @@ class AgentEndpoints:
         """`POST /agent/v1/hosts/<host>/report`."""
         try:
             host = _host(self._service, request)
-            said = decode_report(await request.body())
+            said = decode_report(await body_of(request))
             await in_thread(lambda: self._service.hosts.report(host, said))
         except Refused as refused:
             return answers.identity_error(refused)

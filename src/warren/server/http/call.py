@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from warren.core.errors import DriverError, Invalid, Refused
@@ -72,6 +72,24 @@ class Call:
 Handler = Callable[[Call], Response]
 
 
+async def body_of(request: Request) -> bytes:
+    """The request's body, read whole.
+
+    Raises:
+        Invalid: it is too long, or the client went away before its end.
+    """
+    chunks, length = [], 0
+    try:
+        async for chunk in request.stream():
+            chunks.append(chunk)
+            length += len(chunk)
+            if length > MOST_BODY_BYTES:
+                raise Invalid("HTTPBadRequest", f"The request's body has more than {MOST_BODY_BYTES} bytes.")
+    except ClientDisconnect as error:
+        raise Invalid("HTTPBadRequest", "The request's body has no end: the client went away.") from error
+    return b"".join(chunks)
+
+
 def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> answers.Endpoint:
     """The framework's form of a handler. It runs in a thread: what it waits for holds up nobody else."""
 
@@ -90,11 +108,10 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             return answers.unexpected()
 
     async def respond(request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BODY_BYTES:
-                return error(Invalid("HTTPBadRequest", f"The request's body has more than {MOST_BODY_BYTES} bytes."))
+        try:
+            body = await body_of(request)
+        except Refused as refused:
+            return error(refused)
         base_url = service.config.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
         call = Call(
             service=service,
@@ -104,7 +121,7 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             path=request.path_params,
             parameters=request.query_params.multi_items(),
             headers=request.headers,
-            body=bytes(body),
+            body=body,
         )
         return await in_thread(lambda: answer(call))
 
