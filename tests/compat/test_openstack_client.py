@@ -59,6 +59,8 @@ def test_a_port_takes_the_address_asked_for_once(served: Served) -> None:
     shown = served.red("port", "show", "mine")
     assert (shown["security_group_ids"], shown["port_security_enabled"]) == ([], False)
     assert [row["Name"] for row in served.red("port", "list", "--fixed-ip", "ip-address=10.2.0.77")] == ["mine"]
+    both = ("--fixed-ip", "subnet=asked-v4,ip-address=10.2.0.77", "--fixed-ip", "ip-substring=0.77")
+    assert [row["Name"] for row in served.red("port", "list", *both)] == ["mine"]
     served.red.act("port", "delete", "mine")
     served.red("port", "create", *wanted, "late")
 

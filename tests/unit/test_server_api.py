@@ -420,6 +420,12 @@ def test_lists_are_filtered_sorted_cut_and_paged(alice: Client) -> None:
 
     assert sorted(listed("name=a&name=d")) == ["a", "d"]
     assert listed(f"fixed_ips=ip_address={address}") == ["c"]
+    subnet = f"fixed_ips=subnet_id={ports['c']['fixed_ips'][0]['subnet_id']}"
+    assert listed(f"{subnet}&fixed_ips=ip_address={address}") == ["c"], "all that is named must be so"
+    assert sorted(listed(f"{subnet}&fixed_ips=ip_address={address}&fixed_ips=ip_address=10.0.0.3")) == ["b", "c"]
+    assert listed("fixed_ips=subnet_id=None") == listed("fixed_ips=colour=None") == []
+    assert sorted(listed("fixed_ips=ip_address_substr=.0.0.")) == ["a", "b", "c", "d"]
+    assert listed(f"{subnet}&fixed_ips=ip_address_substr={address[3:]}") == ["c"]
     assert listed(f"security_groups={group}") == ["a"]
     assert listed("device_id=vm-b&name=a") == []
     assert listed("sort_key=name&sort_dir=desc") == ["d", "c", "b", "a"]

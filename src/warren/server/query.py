@@ -16,6 +16,8 @@ from warren.server.snapshot import Snapshot
 
 _MOST_DIGITS: Final = 18
 """Of a limit: no list is so long, and Python reads no number of more than 4,300 digits."""
+_PART: Final = "_substr"
+"""`ip_address_substr=10.0`: a part of the member's value."""
 _PAGING: Final = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
 
 
@@ -130,18 +132,26 @@ def _has(value: Any, wanted: frozenset[str]) -> bool:
     if isinstance(value, bool):
         return any(word.lower() in (("true", "1") if value else ("false", "0")) for word in wanted)
     if isinstance(value, list | tuple):
-        return any(_has_item(item, word) for item in value for word in wanted)
+        return any(_is_item(item, wanted) for item in value)
     if value is None:
         return "" in wanted or "None" in wanted
     return str(value) in wanted
 
 
-def _has_item(item: Any, word: str) -> bool:
-    """`fixed_ips=ip_address=10.0.0.5`: a member of an item; else the item itself."""
-    if isinstance(item, dict):
-        name, _, value = word.partition("=")
-        return str(item.get(name)) == value
-    return str(item) == word
+def _is_item(item: Any, wanted: frozenset[str]) -> bool:
+    """One of the values; of an object, each member that is named (`fixed_ips=ip_address=10.0.0.5`) one of its own."""
+    if not isinstance(item, dict):
+        return str(item) in wanted
+    members: dict[str, list[str]] = {}
+    for name, _, value in (word.partition("=") for word in wanted):
+        members.setdefault(name, []).append(value)
+    return all(_has_member(item, name, values) for name, values in members.items())
+
+
+def _has_member(item: dict[str, Any], name: str, values: list[str]) -> bool:
+    if name.endswith(_PART):
+        return any(value in str(item.get(name.removesuffix(_PART), "")) for value in values)
+    return name in item and str(item[name]) in values
 
 
 def page_links(url: str, parameters: Sequence[tuple[str, str]], page: Page) -> list[dict[str, str]]:

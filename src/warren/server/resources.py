@@ -129,6 +129,7 @@ EXTENSIONS: Final = {
     "external-net": "External networks",
     "extraroute": "Routes of routers",
     "extraroute-atomic": "Routes of routers, added and removed one by one",
+    "ip-substring-filtering": "Ports by a part of an address",
     "net-mtu": "MTU of networks",
     "net-mtu-writable": "MTU of networks, set by clients",
     "pagination": "Paging of lists",
