@@ -145,6 +145,33 @@ def test_a_guest_of_a_shared_network_connects_a_router_but_not_at_everybodys_gat
     assert admin.call("PUT", at_gateway, {"subnet_id": subnet["id"]}).status == 200
 
 
+def test_a_floating_ip_comes_by_the_router_at_the_gateway_and_never_by_another_guests(
+    admin: Client, alice: Client, bob: Client, external: dict[str, Any]
+) -> None:
+    shared, subnet = with_subnet(admin, name="for all", shared=True)
+    outside = {"external_gateway_info": {"network_id": external["id"]}}
+
+    def joined(client: Client) -> str:
+        router = client.create("router", **outside)["id"]
+        interface = {"port_id": client.create("port", network_id=shared["id"])["id"]}
+        assert client.call("PUT", f"routers/{router}/add_router_interface", interface).status == 200
+        return str(router)
+
+    def floating(client: Client) -> Any:
+        port = client.create("port", network_id=shared["id"])["id"]
+        body = {"floatingip": {"floating_network_id": external["id"], "port_id": port}}
+        return client.call("POST", "floatingips", body)
+
+    bobs = [joined(bob), joined(bob)]
+    assert floating(alice).error == "ExternalGatewayForFloatingIPNotFound"
+    assert floating(bob).body["floatingip"]["router_id"] in bobs
+    router = admin.create("router", **outside)["id"]
+    assert admin.call("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet["id"]}).status == 200
+    joined(alice)
+    for _ in range(3):
+        assert {floating(client).body["floatingip"]["router_id"] for client in (alice, bob)} == {router}
+
+
 def test_what_is_for_administrators_is_neither_set_nor_seen_by_tenants(alice: Client) -> None:
     network, _ = with_subnet(alice)
     assert not [name for name in network if name.startswith("provider:")]

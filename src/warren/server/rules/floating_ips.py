@@ -107,7 +107,7 @@ def _target(
         )
         raise Invalid("BadRequest", message)
     address = _fixed_address(port, fixed)
-    router_id = _router_between(now, port, address, floating_ip.floating_network_id)
+    router_id = _router_between(now, floating_ip, port, address)
     for other in now.find(model.FloatingIp, "floatingip.port", port.id):
         is_same = (other.fixed_ip_address, other.floating_network_id) == (
             address.ip_address,
@@ -137,14 +137,26 @@ def _fixed_address(port: model.Port, wanted: str | None) -> FixedIp:
     raise Invalid("BadRequest", message)
 
 
-def _router_between(now: Snapshot, port: model.Port, address: FixedIp, external_network_id: str) -> str:
-    for candidate in now.find(model.Port, "port.subnet", address.subnet_id):
-        if candidate.device_owner != OWNER_ROUTER_INTERFACE:
-            continue
-        router = now.get(model.Router, candidate.device_id)
+def _router_between(now: Snapshot, floating_ip: model.FloatingIp, port: model.Port, address: FixedIp) -> str:
+    """The router at the subnet's gateway address, where the port's answers go; else one of the floating IP's project.
+
+    On a shared network there may be guests' routers: what comes for others is not for them.
+    """
+    external_network_id = floating_ip.floating_network_id
+    gateway_ip = now.of(model.Subnet, address.subnet_id).gateway_ip
+    ports = now.find(model.Port, "port.subnet", address.subnet_id)
+    own = []
+    for interface in (port for port in ports if port.device_owner == OWNER_ROUTER_INTERFACE):
+        router = now.get(model.Router, interface.device_id)
         gateway = now.get(model.Port, router.gateway_port_id) if router else None
-        if router and gateway and gateway.network_id == external_network_id:
+        if router is None or gateway is None or gateway.network_id != external_network_id:
+            continue
+        if FixedIp(subnet_id=address.subnet_id, ip_address=gateway_ip or "") in interface.fixed_ips:
             return router.id
+        if router.project_id == floating_ip.project_id:
+            own.append(router.id)
+    if own:
+        return min(own)
     raise NotFound(
         "ExternalGatewayForFloatingIPNotFound",
         f"External network {external_network_id} is not reachable from subnet {address.subnet_id}. Therefore, cannot "
