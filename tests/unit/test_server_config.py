@@ -30,7 +30,10 @@ def run(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
         ('listen = "9696"', "must be IPV4-ADDRESS:PORT"),
         ('listen = "127.0.0.1:70000"', "must be IPV4-ADDRESS:PORT"),
         ("token_lifetime_s = 0", "must be more than 0"),
-        ("token_lifetime_s = true", "is not a int"),
+        ("token_lifetime_s = true", "is not an integer"),
+        ("keepalive_s = nan", "must be more than 0 and finite"),
+        ("agent_down_time_s = inf", "must be more than 0 and finite"),
+        ('keepalive_s = "often"', "is not a number"),
         ('[tunnel]\nmode = "magic"', "must be one of learning, l2pop"),
         ('[tunnel]\nvxlan_ids = "1-99999999"', "within 1-16777215"),
         ('[tunnel]\nvxlan_ids = "9-1"', "must be FIRST-LAST"),
@@ -52,6 +55,13 @@ def test_a_wrong_configuration_is_refused_in_one_sentence(tmp_path: Path, text: 
         load(path)
     assert sentence in str(refused.value)
     assert str(path) in str(refused.value)
+
+
+def test_a_configuration_that_is_no_utf_8_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "server.toml"
+    path.write_bytes(b'dns_domain = "caf\xe9"')
+    with pytest.raises(Unmet, match=r"server\.toml is not TOML"):
+        load(path)
 
 
 def test_the_starting_configuration_can_be_loaded_and_its_password_is_the_admins(tmp_path: Path) -> None:

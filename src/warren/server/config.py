@@ -3,13 +3,14 @@
 docs/design/server.md lists the keys. Owns reading and checking; never writes but for `starting_text`.
 """
 
+import math
 import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from warren.core.errors import Unmet
 from warren.core.state import Deployment, NetworkType, TunnelMode
@@ -39,7 +40,10 @@ class Config:
     directory: Directory = field(default_factory=Directory)
 
 
-_SHAPE: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
+_Kind: TypeAlias = type | tuple[type, ...]
+_NUMBER: Final = (int, float)
+_KINDS: Final[Mapping[_Kind, str]] = {str: "a string", int: "an integer", _NUMBER: "a number", dict: "a table"}
+_SHAPE: Final[Mapping[str, Mapping[str, _Kind]]] = {
     "": {
         "listen": str,
         "unix_socket": str,
@@ -47,8 +51,8 @@ _SHAPE: Final[Mapping[str, Mapping[str, type | tuple[type, ...]]]] = {
         "database": str,
         "secret_file": str,
         "token_lifetime_s": int,
-        "agent_down_time_s": (int, float),
-        "keepalive_s": (int, float),
+        "agent_down_time_s": _NUMBER,
+        "keepalive_s": _NUMBER,
         "dns_domain": str,
         "underlay_mtu": int,
         "tunnel": dict,
@@ -77,11 +81,11 @@ def load(path: Path) -> Config:
         Unmet: unreadable, not TOML, an unknown key, a wrong type or value. One sentence says which.
     """
     try:
-        text = path.read_text()
+        raw = path.read_bytes()
     except OSError as error:
         raise Unmet(f"the configuration {path} cannot be read: {error.strerror}") from error
     try:
-        return _config(tomllib.loads(text), path.resolve().parent)
+        return _config(tomllib.loads(raw.decode()), path.resolve().parent)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Unmet(f"the configuration {path} is not TOML: {error}") from error
     except ValueError as error:
@@ -114,9 +118,7 @@ def _check(where: str, found: Mapping[str, Any], shape_of: str | None = None) ->
         if wanted is None:
             raise ValueError(f"there is no key `{where}{name}`; known here: {', '.join(shape)}")
         if not isinstance(value, wanted) or (isinstance(value, bool)):
-            kinds = wanted if isinstance(wanted, tuple) else (wanted,)
-            words = " or ".join({"dict": "table", "str": "string"}.get(kind.__name__, kind.__name__) for kind in kinds)
-            raise ValueError(f"`{where}{name}` is {value!r}, which is not a {words}")
+            raise ValueError(f"`{where}{name}` is {value!r}, which is not {_KINDS[wanted]}")
 
 
 def _named(raw: Mapping[str, Any], table: str) -> dict[str, dict[str, Any]]:
@@ -129,8 +131,8 @@ def _named(raw: Mapping[str, Any], table: str) -> dict[str, dict[str, Any]]:
 
 
 def _positive(name: str, value: Any) -> Any:
-    if value <= 0:
-        raise ValueError(f"`{name}` is {value}; it must be more than 0")
+    if not 0 < value < math.inf:
+        raise ValueError(f"`{name}` is {value}; it must be more than 0 and finite")
     return value
 
 
