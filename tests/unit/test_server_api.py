@@ -403,9 +403,16 @@ def test_a_port_has_its_projects_default_group_unless_told_otherwise(alice: Clie
     assert alice.create("port", network_id=network["id"], security_groups=[])["security_groups"] == []
     open_port = alice.create("port", network_id=network["id"], port_security_enabled=False)
     assert open_port["security_groups"] == []
-    body = {"port": {"security_groups": [default["id"]]}}
-    answer = alice.call("PUT", f"ports/{open_port['id']}", body)
-    assert answer.error == "PortSecurityAndIPRequiredForSecurityGroups"
+    secured = alice.create("port", network_id=network["id"])
+    pairs = {"allowed_address_pairs": [{"ip_address": "10.0.0.99"}]}
+    wishes: list[tuple[dict[str, Any], dict[str, Any], int, str]] = [
+        (open_port, {"security_groups": [default["id"]]}, 400, "PortSecurityAndIPRequiredForSecurityGroups"),
+        (secured, {"port_security_enabled": False}, 409, "PortSecurityPortHasSecurityGroup"),
+        (open_port, pairs, 409, "AddressPairAndPortSecurityRequired"),
+    ]
+    for port, wish, status, error in wishes:
+        answer = alice.call("PUT", f"ports/{port['id']}", {"port": wish})
+        assert (answer.status, answer.error) == (status, error)
     assert alice.call("DELETE", f"security-groups/{default['id']}").status == 409
 
 
@@ -491,7 +498,13 @@ def test_a_router_joins_networks_and_floating_ips_stand_before_ports(
     router = alice.create("router", external_gateway_info=gateway)["id"]
     assert alice.call("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet["id"]}).status == 200
     again = alice.call("PUT", f"routers/{router}/add_router_interface", {"subnet_id": subnet["id"]})
-    assert again.error == "IpAddressAlreadyAllocated"
+    assert (again.status, again.error) == (400, "BadRequest")
+    assert f"Router already has a port on subnet {subnet['id']}" in again.body["NeutronError"]["message"]
+    other = alice.create("router")["id"]
+    taken = alice.call("PUT", f"routers/{other}/add_router_interface", {"subnet_id": subnet["id"]})
+    assert taken.error == "IpAddressAlreadyAllocated"
+    away = alice.call("PUT", f"routers/{other}/remove_router_interface", {"subnet_id": subnet["id"]})
+    assert away.error == "RouterInterfaceNotFoundForSubnet"
     port = alice.create("port", network_id=network["id"])["id"]
     floating = alice.create("floatingip", floating_network_id=external["id"], port_id=port)
     assert floating["router_id"] == router
@@ -525,6 +538,21 @@ def test_a_router_joins_networks_and_floating_ips_stand_before_ports(
     assert alice.call("PUT", f"routers/{router}/remove_router_interface", {"subnet_id": subnet["id"]}).status == 200
     assert alice.call("DELETE", f"routers/{router}").status == 204
     assert admin.list(f"ports?device_id={router}") == []
+
+
+def test_a_router_takes_no_gateway_to_a_network_that_overlaps_one_of_its_own(
+    alice: Client, external: dict[str, Any]
+) -> None:
+    router = alice.create("router")["id"]
+    inside = {"subnet_id": with_subnet(alice, "203.0.0.0/16")[1]["id"]}
+    gateway = {"router": {"external_gateway_info": {"network_id": external["id"]}}}
+    interface = f"routers/{router}/%s_router_interface"
+    assert alice.call("PUT", interface % "add", inside).status == 200
+    assert alice.call("PUT", f"routers/{router}", gateway).error == "BadRequest"
+    assert alice.call("PUT", interface % "remove", inside).status == 200
+    assert alice.call("PUT", f"routers/{router}", gateway).status == 200
+    assert alice.call("PUT", f"routers/{router}", gateway).status == 200, "the same once more"
+    assert alice.call("PUT", interface % "add", inside).error == "BadRequest"
 
 
 def test_a_router_takes_no_overlapping_subnet_and_no_route_to_nowhere(alice: Client) -> None:

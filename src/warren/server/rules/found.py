@@ -20,6 +20,9 @@ _NOT_FOUND: Final = {
     model.Agent: ("AgentNotFound", "Agent"),
 }
 
+_GONE: Final = {model.SecurityGroup: "does not exist", model.SecurityGroupRule: "does not exist"}
+"""Where the Networking API's clients know other words."""
+
 
 def visible(now: Snapshot, cls: type[T], resource_id: str, context: Context) -> T:
     """The resource, if the caller may see it.
@@ -30,7 +33,7 @@ def visible(now: Snapshot, cls: type[T], resource_id: str, context: Context) -> 
     found = now.get(cls, resource_id)
     if found is None or not policy.sees(now, context.caller, found):
         kind, what = _NOT_FOUND[cls]
-        raise NotFound(kind, f"{what} {resource_id} could not be found.")
+        raise NotFound(kind, f"{what} {resource_id} {_GONE.get(cls, 'could not be found')}.")
     return found
 
 

@@ -97,7 +97,7 @@ def _new_security(now: Snapshot, context: Context, port: model.Port, asked: Aske
     if "security_groups" in asked:
         groups = require_groups(now, context, asked["security_groups"])
     pairs = asked.get("allowed_address_pairs", port.allowed_address_pairs)
-    _check_security(groups, is_secured=is_secured)
+    _check_security(groups, is_secured=is_secured, is_kept="security_groups" not in asked)
     return {
         "port_security_enabled": is_secured,
         "security_groups": groups,
@@ -191,14 +191,18 @@ def _security(
     return True, (default.id,) if default else (), change
 
 
-def _check_security(groups: tuple[GroupId, ...], *, is_secured: bool) -> None:
-    if groups and not is_secured:
-        message = "Port Security must be enabled in order to have allowed address pairs or security groups on a port."
-        raise Conflict("PortSecurityAndIPRequiredForSecurityGroups", message)
+def _check_security(groups: tuple[GroupId, ...], *, is_secured: bool, is_kept: bool = False) -> None:
+    if is_secured or not groups:
+        return
+    if is_kept:
+        message = "Port has security group associated. Cannot disable port security until security group is removed."
+        raise Conflict("PortSecurityPortHasSecurityGroup", message)
+    message = "Port security must be enabled in order to use security groups."
+    raise Invalid("PortSecurityAndIPRequiredForSecurityGroups", message)
 
 
 def _pairs(pairs: tuple[AddressPair, ...], *, is_secured: bool) -> tuple[AddressPair, ...]:
     if pairs and not is_secured:
         message = "Port Security must be enabled in order to have allowed address pairs on a port."
-        raise Invalid("AddressPairAndPortSecurityRequired", message)
+        raise Conflict("AddressPairAndPortSecurityRequired", message)
     return pairs

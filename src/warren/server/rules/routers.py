@@ -1,11 +1,12 @@
 """Routers: gateway, interfaces, routes. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
 from warren.core.errors import Conflict, Forbidden, Invalid, NotFound
-from warren.core.ids import PortId, RouterId
+from warren.core.ids import PortId, RouterId, SubnetId
 from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, FixedIp, Route
 from warren.server import ipam, model, policy
 from warren.server.attributes import parse
@@ -49,7 +50,7 @@ def update(now: Snapshot, context: Context, router_id: str, asked: Asked) -> Cha
 
     Raises:
         NotFound: the gateway's network is not there for the caller.
-        Invalid: that network is not external, or a route leads nowhere.
+        Invalid: that network is not external, one of its subnets overlaps the router's, or a route leads nowhere.
         Conflict: a floating IP needs the gateway.
         Forbidden: the gateway's addresses or SNAT, asked for by somebody who is no administrator.
     """
@@ -111,7 +112,6 @@ def add_interface(now: Snapshot, context: Context, router_id: str, body: Any) ->
     if subnet_id and port_id:
         raise Invalid("BadRequest", "Cannot specify both subnet-id and port-id.")
     port = _own_port(now, context, router, port_id) if port_id else _subnet_port(now, context, router, str(subnet_id))
-    _check_no_overlap(now, router, port)
     change = _placed(now, context, router.id, Change.put(port))
     return Interface(router, port), change
 
@@ -133,10 +133,11 @@ def remove_interface(now: Snapshot, context: Context, router_id: str, body: Any)
         and (subnet_id is None or any(fixed.subnet_id == subnet_id for fixed in port.fixed_ips))
     ]
     if not ports:
-        message = f"Router {router.id} has no interface on subnet {subnet_id}."
         if port_id:
             message = f"Router {router.id} does not have an interface with id {port_id}."
-        raise NotFound("RouterInterfaceNotFound", message)
+            raise NotFound("RouterInterfaceNotFound", message)
+        message = f"Router {router.id} has no interface on subnet {subnet_id}."
+        raise NotFound("RouterInterfaceNotFoundForSubnet", message)
     _require_unused(now, router, ports[0])
     change = _placed(now, context, router.id, Change.delete(ports[0]))
     return Interface(router, ports[0]), change
@@ -181,6 +182,7 @@ def _gateway(now: Snapshot, context: Context, router: model.Router, wanted: dict
     if not present.fixed_ips:
         message = f"Bad router request: No subnet of external network {network.id} has an address for the router."
         raise Invalid("BadRequest", message)
+    _check_no_overlap(now, router, (fixed.subnet_id for fixed in present.fixed_ips), present.id)
     is_snat = wanted.get("enable_snat", True)
     changed_router = model.revised(router, context.at, gateway_port_id=present.id, enable_snat=is_snat)
     return change.then(Change.put(present, changed_router))
@@ -232,6 +234,7 @@ def _subnet_port(now: Snapshot, context: Context, router: model.Router, subnet_i
         raise Forbidden("PolicyNotAuthorized", message)
     if subnet.gateway_ip is None:
         raise Invalid("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
+    _check_no_overlap(now, router, [subnet.id])
     if now.ids("port.address", (subnet.id, subnet.gateway_ip)):
         message = f"IP address {subnet.gateway_ip} already allocated in subnet {subnet.id}."
         raise Conflict("IpAddressAlreadyAllocated", message)
@@ -258,6 +261,7 @@ def _own_port(now: Snapshot, context: Context, router: model.Router, port_id: st
         raise Conflict("PortInUse", f"Port {port.id} has a floating IP and cannot become a router's interface.")
     if not port.fixed_ips:
         raise Invalid("BadRequest", "Bad router request: Router port must have at least one fixed IP.")
+    _check_no_overlap(now, router, [fixed.subnet_id for fixed in port.fixed_ips])
     return model.revised(
         port,
         context.at,
@@ -271,18 +275,21 @@ def _own_port(now: Snapshot, context: Context, router: model.Router, port_id: st
     )
 
 
-def _check_no_overlap(now: Snapshot, router: model.Router, port: model.Port) -> None:
-    wanted = [now.of(model.Subnet, fixed.subnet_id) for fixed in port.fixed_ips]
-    for other in router_ports(now, router.id):
-        for fixed in other.fixed_ips:
-            present = now.of(model.Subnet, fixed.subnet_id)
-            for subnet in wanted:
-                if IPv4Network(subnet.cidr).overlaps(IPv4Network(present.cidr)):
-                    raise Invalid(
-                        "BadRequest",
-                        f"Bad router request: Cidr {subnet.cidr} of subnet {subnet.id} overlaps with cidr "
-                        f"{present.cidr} of subnet {present.id}.",
-                    )
+def _check_no_overlap(
+    now: Snapshot, router: model.Router, subnet_ids: Iterable[SubnetId], gateway_port_id: str = ""
+) -> None:
+    wanted = [now.of(model.Subnet, subnet_id) for subnet_id in subnet_ids]
+    others = (port for port in router_ports(now, router.id) if port.id != gateway_port_id)
+    for present in (now.of(model.Subnet, fixed.subnet_id) for other in others for fixed in other.fixed_ips):
+        for subnet in wanted:
+            if subnet.id == present.id:
+                raise Invalid("BadRequest", f"Bad router request: Router already has a port on subnet {subnet.id}.")
+            if IPv4Network(subnet.cidr).overlaps(IPv4Network(present.cidr)):
+                raise Invalid(
+                    "BadRequest",
+                    f"Bad router request: Cidr {subnet.cidr} of subnet {subnet.id} overlaps with cidr "
+                    f"{present.cidr} of subnet {present.id}.",
+                )
 
 
 def _require_unused(now: Snapshot, router: model.Router, port: model.Port) -> None:
