@@ -318,6 +318,17 @@ def test_a_subnet_that_contradicts_itself_is_refused(admin: Client, subnet: dict
 # Networks, subnets, ports
 
 
+def test_a_quota_says_that_nothing_is_limited_and_how_much_is_there(admin: Client, alice: Client, bob: Client) -> None:
+    alice.create("network")
+    project = alice.project_id
+    limits = {client.call("GET", f"quotas/{project}").body["quota"]["network"] for client in (alice, admin)}
+    assert limits == {alice.call("GET", f"quotas/{project}/default").body["quota"]["network"]} == {-1}
+    details = alice.call("GET", f"quotas/{project}/details").body["quota"]["network"]
+    assert details == {"limit": -1, "used": len(alice.list(f"networks?project_id={project}")), "reserved": 0}
+    assert {bob.call("GET", f"quotas/{project}{more}").status for more in ("", "/default", "/details")} == {403}
+    assert alice.call("GET", f"quotas/{project}/nothing").status == 404
+
+
 def test_networks_get_segmentation_ids_of_their_own_and_the_mtu_that_fits_the_tunnel(admin: Client) -> None:
     vxlan = [admin.create("network") for _ in range(3)]
     gre = admin.create("network", provider__network_type="gre")

@@ -127,23 +127,28 @@ def _extension(alias: str) -> dict[str, Any]:
     }
 
 
+_LIMITED: Final = [resource for resource in RESOURCES if resource.create]
+
+
 def quota(call: Call) -> Response:
-    """`GET /v2.0/quotas/<project>`: nothing is limited."""
-    identity = call.identity()
+    """`GET /v2.0/quotas/<project>` and `…/default`: nothing is limited."""
+    _quota_project(call)
+    return json({"quota": {resource.name: -1 for resource in _LIMITED}})
+
+
+def quota_details(call: Call) -> Response:
+    """`GET /v2.0/quotas/<project>/details`: how much of what is not limited is there."""
+    project, now = _quota_project(call), call.service.store.current()
+    used = {resource.name: sum(one.project_id == project for one in now.all(resource.cls)) for resource in _LIMITED}
+    return json({"quota": {name: {"limit": -1, "used": number, "reserved": 0} for name, number in used.items()}})
+
+
+def _quota_project(call: Call) -> str:
+    caller = call.identity().caller
     project = call.path["id"]
-    if project != identity.caller.project_id:
-        require_admin(identity.caller, "get_quota")
-    limited = [resource.name for resource in RESOURCES if resource.create]
-    if call.path.get("details"):
-        return json(
-            {"quota": {name: {"limit": -1, "used": _used(call, name, project), "reserved": 0} for name in limited}}
-        )
-    return json({"quota": dict.fromkeys(limited, -1)})
-
-
-def _used(call: Call, name: str, project: str) -> int:
-    resource = next(one for one in RESOURCES if one.name == name)
-    return sum(one.project_id == project for one in call.service.store.current().all(resource.cls))
+    if project != caller.project_id:
+        require_admin(caller, "get_quota")
+    return project
 
 
 def hosting(kind: str) -> Handler:
@@ -200,7 +205,9 @@ def paths() -> dict[str, Methods]:
         "/v2.0/extensions": {"GET": extensions},
         "/v2.0/extensions/{id}": {"GET": extension},
         "/v2.0/quotas/{id}": {"GET": quota},
-        "/v2.0/quotas/{id}/{details:str}": {"GET": quota},
+        "/v2.0/quotas/{id}/default": {"GET": quota},
+        "/v2.0/quotas/{id}/details": {"GET": quota_details},
+        "/v2.0/quotas/{id}/details.json": {"GET": quota_details},
         "/v2.0/routers/{id}/add_router_interface": {"PUT": router_interface(is_added=True)},
         "/v2.0/routers/{id}/remove_router_interface": {"PUT": router_interface(is_added=False)},
         "/v2.0/routers/{id}/add_extraroutes": {"PUT": router_routes(is_added=True)},
