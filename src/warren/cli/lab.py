@@ -177,7 +177,7 @@ def _experiment(lab: LabDirectory, numbers: tuple[int, ...], kind: Kind, out: Pa
     try:
         done = run_experiments(lab, numbers, kind=kind, out=out, tell=Teller(_console))
         results.write(done, out)
-        (out / "report.html").write_text(render(done))
+        (out / "report.html").write_text(render(done), encoding="utf-8")
     finally:
         output.hand_over(out)
     sum_up(_console, done)

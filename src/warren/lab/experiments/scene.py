@@ -141,7 +141,7 @@ class Scene:
         stage = self.current.stages[-1].name if self.current.stages else f"{self.current.number}"
         path = self.out / stage / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         return str(path.relative_to(self.out))
 
     # Doing.
