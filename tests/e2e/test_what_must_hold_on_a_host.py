@@ -264,12 +264,24 @@ def fail_mode_changed(estate: Estate) -> None:
     estate.host("network").must("ovs-vsctl", "set-fail-mode", "br-int", "standalone")
 
 
+def protocols_changed(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "set", "Bridge", "br-int", "protocols=OpenFlow15")
+
+
+def mark_changed(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "set", "Port", "patch-tun", "external_ids:warren=nobody")
+
+
 def tunnel_changed(estate: Estate) -> None:
     estate.host("network").must("ovs-vsctl", "set", "Interface", "vxlan-0a090002", "options:remote_ip=10.9.0.77")
 
 
 def router_route_removed(estate: Estate) -> None:
     estate.host("network").must("ip", "netns", "exec", estate.router_namespace, "ip", "route", "del", "default")
+
+
+def subnets_route_removed(estate: Estate) -> None:
+    estate.host("network").must("ip", "netns", "exec", estate.router_namespace, "ip", "route", "del", "192.168.5.0/24")
 
 
 def router_address_added(estate: Estate) -> None:
@@ -308,6 +320,18 @@ def group_rule_removed(estate: Estate) -> None:
     estate.host("compute1").must("iptables", "-D", chain, "1")
 
 
+def everything_accepted_first(estate: Estate) -> None:
+    """What somebody else adds stays, so it is taken back as soon as Warren's jump is before it."""
+    compute, ours = estate.host("compute1"), "-A FORWARD -j warren-FORWARD"
+    compute.must("iptables", "-I", "FORWARD", "-j", "ACCEPT")
+    api.wait_until(
+        lambda: compute.must("iptables-save").index(ours) < compute.must("iptables-save").index("-A FORWARD -j ACCEPT"),
+        "the jump to be first again",
+        PATIENCE_S,
+    )
+    compute.must("iptables", "-D", "FORWARD", "-j", "ACCEPT")
+
+
 def group_rule_added(estate: Estate) -> None:
     chain = f"warren-i{estate.first.port_id[:11]}"
     estate.host("compute1").must("iptables", "-I", chain, "1", "-j", "ACCEPT")
@@ -324,8 +348,11 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (tag_changed, ("ovsdb.repair", "tag=77", "the local VLAN of its network")),
     (bridge_removed, ("ovsdb.repair", "row=bridge/br-tun", "had=nothing", "part of every host")),
     (fail_mode_changed, ("ovsdb.repair", "row=bridge/br-int", "fail_mode=standalone", "fail_mode=secure")),
+    (protocols_changed, ("ovsdb.repair", "row=bridge/br-int", "protocols=OpenFlow15 ", "protocols=OpenFlow10,")),
+    (mark_changed, ("ovsdb.repair", "row=port/patch-tun", "warren=nobody", "warren=bridge")),
     (tunnel_changed, ("ovsdb.repair", "row=port/vxlan-0a090002", "remote_ip=10.9.0.77", "peer/compute1")),
     (router_route_removed, ("setting.repair", "kind=route", "name=default", "had=nothing", "gateway of subnet")),
+    (subnets_route_removed, ("setting.repair", "kind=address", "without its subnet's route", "want=there")),
     (router_address_added, ("setting.repair", "kind=address", "192.0.2.7", "want=nothing")),
     (router_rules_removed, ("setting.repair", "kind=chain", "warren-l3-snat", "because=")),
     (router_namespace_removed, ("setting.repair", "kind=namespace", "qrouter-", "had=nothing")),
@@ -333,6 +360,7 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (dnsmasq_killed, ("setting.repair", "kind=process", "name=dnsmasq", "had=nothing", "serves DHCP")),
     (group_rule_removed, ("filter.repair", "name=filter/warren-o", "groups of port/")),
     (group_rule_added, ("filter.repair", "name=filter/warren-i", "groups of port/")),
+    (everything_accepted_first, ("filter.repair", "name=filter/FORWARD", "behind a rule", 'want="-j warren-FORWARD')),
     (every_rule_removed, ("filter.repair", "name=filter/FORWARD", "had=nothing", "security groups")),
     (dhcp_namespace_removed, ("setting.repair", "kind=namespace", "qdhcp-", "had=nothing")),
 ]

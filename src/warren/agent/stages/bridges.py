@@ -66,8 +66,10 @@ def _text(row: Row) -> str:
     if isinstance(row, AccessRow):
         return f"tag={row.tag} {_pairs(row.other_config)}".strip()
     if isinstance(row, PortRow):
-        return f"{row.type or 'system'} on {row.bridge} {_pairs(row.options)} {_pairs(row.interface_ids)}".strip()
-    return f"datapath_type={row.datapath_type} fail_mode={row.fail_mode} {_pairs(row.other_config)}".strip()
+        maps = (row.options, row.external_ids, row.interface_ids)
+        return " ".join([f"{row.type or 'system'} on {row.bridge}", *(_pairs(each) for each in maps if each)])
+    columns = f"datapath_type={row.datapath_type} fail_mode={row.fail_mode} protocols={','.join(sorted(row.protocols))}"
+    return f"{columns} {_pairs(row.other_config)} {_pairs(row.external_ids)}".strip()
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
