@@ -288,6 +288,14 @@ FAULTS = {
     "MTU changed": "ip -n {namespace} link set {interface} mtu 1300",
     "default route removed": "ip -n {namespace} route delete default",
     "default route replaced": "ip -n {namespace} route replace default via 203.0.113.99",
+    "route of a subnet removed": "ip -n {namespace} route delete 10.1.0.0/24",
+    "route of a subnet replaced": "ip -n {namespace} route replace 10.1.0.0/24 via 203.0.113.99 metric 0",
+    "route to nowhere added": "ip -n {namespace} route add blackhole 10.1.0.0/25",
+    "route by the loopback added": "ip -n {namespace} route add 203.0.113.1/32 dev lo",
+    "route with a metric added": "ip -n {namespace} route add default via 203.0.113.99 metric 50",
+    "route of a subnet added with a metric": "ip -n {namespace} route add 10.1.0.0/24 via 203.0.113.99 metric 50",
+    "route for a type of service added": "ip -n {namespace} route add 10.1.0.0/24 tos 0x8 via 203.0.113.99",
+    "route with two ways added": "ip -n {namespace} route add 10.1.0.0/26 nexthop dev {interface} nexthop dev lo",
     "route added": "ip -n {namespace} route add 198.51.100.0/24 via 203.0.113.99",
     "rules flushed": "ip netns exec {namespace} iptables -t nat -F",
     "rule removed": "ip netns exec {namespace} iptables -t nat -D warren-l3-snat 1",
@@ -295,6 +303,7 @@ FAULTS = {
     "rule replaced": "ip netns exec {namespace} iptables -t nat -R warren-l3-snat 1 -j ACCEPT",
     "jump removed": "ip netns exec {namespace} iptables -t nat -D POSTROUTING -j warren-l3-POSTROUTING",
     "jump doubled": "ip netns exec {namespace} iptables -t nat -A POSTROUTING -j warren-l3-POSTROUTING",
+    "jump behind another rule": "ip netns exec {namespace} iptables -t nat -I POSTROUTING -j ACCEPT",
     "chain added": "ip netns exec {namespace} iptables -t nat -N warren-l3-more",
     "forwarding off": "ip netns exec {namespace} sysctl -qw net.ipv4.ip_forward=0",
     "IPv6 on": "ip netns exec {namespace} sysctl -qw net.ipv6.conf.all.disable_ipv6=0",
@@ -306,6 +315,7 @@ def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
     town = Town()
     town.float(50, "10.1.0.8")
     interface = names.router_interface(town.site.red_port.id)
+    routes = sorted(run(["ip", "-n", town.namespace, "route"]).splitlines())
     run(FAULTS[fault].format(namespace=town.namespace, interface=interface).split())
     if fault == "namespace deleted":
         wait_until(
@@ -316,6 +326,7 @@ def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
         plug_in(names.router_gateway(town.site.gateway_port.id), town.site.outside)
     assert difference(town.state())
     converge(town.state())
+    assert sorted(run(["ip", "-n", town.namespace, "route"]).splitlines()) == routes
     assert "IP 203.0.113.10 > 203.0.113.1" in senders_seen(town.world, town.red, "203.0.113.1")
 
 

@@ -27,9 +27,10 @@ class Kind(str, Enum):
     LINK = "link"
     """Interface -> `<mac> mtu <bytes> up|down`."""
     ADDRESS = "address"
-    """`<interface> <address>/<prefix length>` -> empty."""
+    """`<interface> <address>/<prefix length>` -> empty; as read, a word where its subnet's route is missing."""
     ROUTE = "route"
-    """Destination prefix or `default` -> `via <address>` or `dev <interface>`."""
+    """Destination prefix or `default`, with an unusual metric or TOS -> `via <address>`, `dev <interface>`; as read, a
+    word for one that leads nowhere or several ways."""
     PROCESS = "process"
     """`dnsmasq` -> its arguments, one a line."""
     FILE = "file"

@@ -7,6 +7,7 @@ rules, then links, addresses and routes.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from typing import Final
 
 from warren.agent.drivers import arp, conntrack, iptables, netlink, netns, sysctl
@@ -18,6 +19,10 @@ from warren.namespaces.links import SYSCTLS
 from warren.reconcile.plan import Plan, plan
 
 INTERFACES: Final = ("qr-", "qg-", "tap")
+NOBODYS: Final = ("lo", "")
+"""Where routes lead that lead nowhere; in a namespace of ours only a slip of the hand makes them."""
+CUT_OFF: Final = "without its subnet's route"
+"""Value of an address, as read, whose connected route is missing."""
 OURS: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
 
 
@@ -108,10 +113,25 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
             yield Key(name, Kind.LINK, link.name), Setting(value=value)
     for each in tables.addresses:
         if each.interface in ours:
-            yield Key(name, Kind.ADDRESS, f"{each.interface} {each.address}"), Setting()
+            value = CUT_OFF if _is_cut_off(each, tables) else ""
+            yield Key(name, Kind.ADDRESS, f"{each.interface} {each.address}"), Setting(value=value)
     for route in tables.routes:
-        if route.interface in ours:
+        if not route.is_connected and route.interface in {*ours, *NOBODYS}:
             yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
+
+
+def _is_cut_off(address: netlink.InterfaceAddress, tables: netlink.Tables) -> bool:
+    """Whether the route is missing that the kernel makes with an address, and never again if somebody removes it."""
+    network = ip_interface(address.address).network
+    is_up = any(link.is_up for link in tables.links if link.name == address.interface)
+    return (
+        is_up
+        and network.num_addresses > 1
+        and not any(
+            route.is_connected and (route.interface, route.prefix) == (address.interface, str(network))
+            for route in tables.routes
+        )
+    )
 
 
 class _Change:
@@ -141,12 +161,16 @@ class _Change:
             self._write_rules()
             self._each(self._wanted(Kind.LINK), _set_link)
             self._each(self._wanted(Kind.ADDRESS), _add_address)
+            self._each(self._cut_off(), _connect)
             self._each(self._wanted(Kind.ROUTE), _set_route)
             self._note_announcements()
 
     def _wanted(self, kind: Kind) -> list[tuple[Key, str]]:
         both = [*self._added.items(), *((key, new) for key, (_, new) in self._changed.items())]
         return [(key, setting.value) for key, setting in both if key.kind is kind]
+
+    def _cut_off(self) -> list[tuple[Key, str]]:
+        return [(key, old.value) for key, (old, _) in self._changed.items() if old.value == CUT_OFF]
 
     def _each(self, settings: Iterable[tuple[Key, str]], act: Callable[[Key, str], None]) -> None:
         for key, value in settings:
@@ -229,12 +253,26 @@ def _add_address(key: Key, _: str) -> None:
     run(["ip", "address", "replace", cidr, "dev", interface, *flags])
 
 
+def _connect(key: Key, _: str) -> None:
+    """Make the route of an address's subnet as the kernel made it with the address."""
+    interface, _, cidr = key.name.partition(" ")
+    own = ip_interface(cidr)
+    how = ["metric", "256"] if own.version == 6 else ["scope", "link", "src", str(own.ip)]
+    run(["ip", *_family(key), "route", "replace", str(own.network), "dev", interface, "proto", "kernel", *how])
+
+
 def _set_route(key: Key, value: str) -> None:
     run(["ip", *_family(key), "route", "replace", key.name, *value.split()])
 
 
-def _delete_route(key: Key, _: str) -> None:
-    run(["ip", *_family(key), "route", "delete", key.name])
+def _delete_route(key: Key, value: str) -> None:
+    """Exactly this one: another of the same prefix, a subnet's own route for instance, stays."""
+    destination = key.name.split()
+    if value in netlink.LEADS_NOWHERE.values():
+        run(["ip", *_family(key), "route", "delete", value, *destination])
+    else:
+        by = [] if value == "nexthops" else value.split()
+        run(["ip", *_family(key), "route", "delete", *destination, *by])
 
 
 def _delete_address(key: Key, _: str) -> None:

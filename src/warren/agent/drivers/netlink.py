@@ -26,12 +26,16 @@ NLM_F_REQUEST, NLM_F_DUMP = 0x1, 0x300
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
 IFLA_INFO_KIND: Final = 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_TABLE = 1, 4, 5, 15
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 6, 9, 15
 NDA_DST: Final = 1
 NUD_INCOMPLETE, NUD_FAILED = 0x01, 0x20
 RT_TABLE_MAIN: Final = 254
 RTPROT_KERNEL: Final = 2
 RTN_UNICAST: Final = 1
+LEADS_NOWHERE: Final = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+"""Types of routes by which no packet goes on, as ip-route(8) names them."""
+USUAL_METRIC: Final = {socket.AF_INET: 0, socket.AF_INET6: 1024}
+"""Of a route that somebody adds without one."""
 IFF_UP: Final = 1
 SIOCGIFFLAGS, SIOCGIFADDR = 0x8913, 0x8915
 SCOPE_LINK: Final = 253
@@ -63,13 +67,23 @@ class InterfaceAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledRoute:
-    """A unicast route of the main table that the kernel did not make by itself."""
+    """A route of the main table. Several may have one prefix, each with other options."""
 
-    destination: str
-    """A prefix, `default`, or `::/0` for IPv6's default."""
+    prefix: str
+    """`default`, or `::/0` for IPv6's default, where it is for everything."""
+    options: str
+    """`metric <number>` and `tos <number>`, as far as they are not the usual ones."""
     by: str
-    """`via <address>` or `dev <interface>`."""
+    """`via <address>`, `dev <interface>`, `nexthops` for several, or a word of `LEADS_NOWHERE`."""
     interface: str
+    """Of the first next hop; empty for a route that leads nowhere."""
+    is_connected: bool
+    """The kernel made it with an address of the interface."""
+
+    @property
+    def destination(self) -> str:
+        """Prefix and options: what makes it another route than any other."""
+        return f"{self.prefix} {self.options}".strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,19 +173,31 @@ def _addresses(kernel: socket.socket, links: dict[int, str]) -> Iterator[Interfa
 
 def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledRoute]:
     for message in dump(kernel, RTM_GETROUTE, RTM_NEWROUTE):
-        family, length, _, _, table, protocol, _, kind = struct.unpack_from("=BBBBBBBB", message)
+        family, length, _, tos, table, protocol, _, kind = struct.unpack_from("=BBBBBBBB", message)
         found = attributes(message, 12)
         table = _number(found.get(RTA_TABLE)) or table
-        if table != RT_TABLE_MAIN or protocol == RTPROT_KERNEL or kind != RTN_UNICAST:
+        if table != RT_TABLE_MAIN or not (kind == RTN_UNICAST or kind in LEADS_NOWHERE):
             continue
-        gateway = found.get(RTA_GATEWAY)
-        interface = links.get(_number(found.get(RTA_OIF)), "")
-        by = f"via {ip_address(gateway)}" if gateway else f"dev {interface}"
-        if length == 0:
-            destination = "default" if family == socket.AF_INET else "::/0"
-        else:
-            destination = f"{ip_address(found[RTA_DST])}/{length}"
-        yield InstalledRoute(destination=destination, by=by, interface=interface)
+        everything = "default" if family == socket.AF_INET else "::/0"
+        metric = _number(found.get(RTA_PRIORITY))
+        options = [f"tos {tos:#x}"] if tos else []
+        options += [f"metric {metric}"] if metric != USUAL_METRIC.get(socket.AddressFamily(family)) else []
+        interface, by = _way(found, links)
+        yield InstalledRoute(
+            prefix=f"{ip_address(found[RTA_DST])}/{length}" if length else everything,
+            options=" ".join(options),
+            by=LEADS_NOWHERE.get(kind, by),
+            interface=interface,
+            is_connected=protocol == RTPROT_KERNEL,
+        )
+
+
+def _way(found: dict[int, bytes], links: dict[int, str]) -> tuple[str, str]:
+    """(interface, by what) of a route; `struct rtnexthop` of linux/rtnetlink.h for several next hops."""
+    if several := found.get(RTA_MULTIPATH):
+        return links.get(struct.unpack_from("=HBBi", several)[3], ""), "nexthops"
+    interface, gateway = links.get(_number(found.get(RTA_OIF)), ""), found.get(RTA_GATEWAY)
+    return interface, f"via {ip_address(gateway)}" if gateway else f"dev {interface}"
 
 
 def _unresolved(kernel: socket.socket, link: int) -> Iterator[str]:
