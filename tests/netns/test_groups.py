@@ -190,6 +190,7 @@ FAULTS = {
     "rules flushed for IPv6": "ip6tables -F",
     "zones flushed": "iptables -t raw -F",
     "jump removed": "iptables -D FORWARD -j warren-FORWARD",
+    "jump behind another rule": "iptables -I FORWARD -j ACCEPT",
     "rule removed": "iptables -D {into} 1",
     "rule added": "iptables -I {into} -j ACCEPT",
     "rule replaced": "iptables -R {into} 1 -j ACCEPT",

@@ -167,10 +167,20 @@ COMMIT
 
 def test_only_warrens_chains_and_the_jumps_to_them_are_read() -> None:
     assert rules.read(SAVED, {"vrrp": 112}.__getitem__) == {
-        "filter/FORWARD": "-j warren-FORWARD",
+        "filter/FORWARD": f"{rules.BEHIND}\n-j warren-FORWARD",
         "filter/warren-FORWARD": '-s 192.0.2.0/24 -p 112 -j ACCEPT\n-p tcp -m comment --comment "rule -p x" -j ACCEPT',
         "filter/warren-empty": "",
     }
+
+
+def test_a_jump_behind_somebody_elses_rule_is_moved_to_the_front_at_once() -> None:
+    present = rules.read(SAVED.replace(" -p vrrp", ""), int)
+    desired = {**present, "filter/FORWARD": "-j warren-FORWARD"}
+    assert rules.transaction(plan(desired, present)) == (
+        "*filter\n-D FORWARD -j warren-FORWARD\n-I FORWARD 1 -j warren-FORWARD\nCOMMIT\n"
+    )
+    in_front = SAVED.replace("-A FORWARD -j docker\n", "").replace("-A docker", "-A FORWARD -j docker\n-A docker")
+    assert rules.read(in_front, {"vrrp": 112}.__getitem__)["filter/FORWARD"] == "-j warren-FORWARD"
 
 
 def test_what_is_no_iptables_text_is_refused() -> None:

@@ -14,6 +14,9 @@ from warren.reconcile.plan import Plan
 PREFIX: Final = "warren-"
 JUMP: Final = f"-j {PREFIX}"
 
+BEHIND: Final = "# behind a rule that is not Warren's"
+"""First line of a built-in chain, as read, where a rule of somebody else comes before Warren's jumps."""
+
 PROTOCOL: Final = re.compile(r"(?<![^ ])-p (\S+)")
 SPELLED: Final = {
     6: "tcp", 17: "udp", 1: "icmp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite", 50: "esp", 51: "ah",
@@ -52,14 +55,15 @@ def read(saved: str, number_of: Callable[[str], int]) -> dict[str, str]:
         Rejected: it is not the text of iptables-save.
     """
     chains: dict[str, list[str]] = {}
-    table = ""
+    table, led_by_others = "", set[str]()
     for line in saved.splitlines():
         if line.startswith("-A "):
             chain, _, rule = line[3:].partition(" ")
+            name = f"{table}/{chain}"
             if chain.startswith(PREFIX) or JUMP in rule:
-                if (found := PROTOCOL.search(rule)) and not (found[1] in _KEPT or found[1].isdigit()):
-                    rule = f"{rule[: found.start(1)]}{number_of(found[1])}{rule[found.end(1) :]}"
-                chains.setdefault(f"{table}/{chain}", []).append(rule)
+                chains.setdefault(name, [BEHIND] if name in led_by_others else []).append(_spelled(rule, number_of))
+            else:
+                led_by_others.add(name)
         elif line.startswith(f":{PREFIX}"):
             chains.setdefault(f"{table}/{line[1:].partition(' ')[0]}", [])
         elif line.startswith("*"):
@@ -67,6 +71,14 @@ def read(saved: str, number_of: Callable[[str], int]) -> dict[str, str]:
         elif line and line[0] not in ":#C":
             raise Rejected(f"iptables-save printed a line that cannot be read: {line!r}")
     return {name: "\n".join(lines) for name, lines in chains.items()}
+
+
+def _spelled(rule: str, number_of: Callable[[str], int]) -> str:
+    """A rule with its protocol as it is in our chains."""
+    found = PROTOCOL.search(rule)
+    if found is None or found[1] in _KEPT or found[1].isdigit():
+        return rule
+    return f"{rule[: found.start(1)]}{number_of(found[1])}{rule[found.end(1) :]}"
 
 
 def transaction(plan: Plan[str, str]) -> str:
@@ -95,7 +107,7 @@ def _table(plan: Plan[str, str], table: str) -> Iterator[str]:
             yield f":{chain} - [0:0]\n"
     for chain, old in (*replaced.items(), *removed.items()):
         if not chain.startswith(PREFIX):
-            yield from (f"-D {chain} {rule}\n" for rule in old.splitlines())
+            yield from (f"-D {chain} {rule}\n" for rule in old.splitlines() if rule != BEHIND)
     for chain, new in written.items():
         if chain.startswith(PREFIX):
             yield from (f"-A {chain} {rule}\n" for rule in new.splitlines())
