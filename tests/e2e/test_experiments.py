@@ -15,6 +15,7 @@ from warren.lab import processes
 from warren.lab.directory import LABS, open_lab
 from warren.lab.down import take_down
 from warren.lab.host import place
+from warren.pipeline.cookies import LEARNED
 
 pytestmark = pytest.mark.root
 
@@ -113,6 +114,26 @@ def test_a_claim_that_does_not_hold_says_what_was_expected_and_what_was_seen(nam
     assert "table=22, priority=5,dl_vlan=9 actions=drop" in failed[0]["observed"]
     assert "dl_vlan=9" in done.stdout
     assert 'class="failed"' in (tmp_path / "report.html").read_text()
+
+
+def test_learned_entries_that_go_before_their_time_are_a_claim_that_does_not_hold(name: str, tmp_path: Path) -> None:
+    assert warren("up", "--name", name, "--ageing", "60").returncode == 0
+    lab = open_lab(name)
+    run = [sys.executable, "-m", "warren", "lab", "run", "--name", name, "--out", str(tmp_path), "4"]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        while "vm1 has pinged" not in running.stdout.readline():
+            assert running.poll() is None
+        places = [place(lab, host) for host in ("network", "compute1")]
+        while not (tmp_path / "4c-aged").exists() and running.poll() is None:
+            for host in places:
+                host.must("ovs-ofctl", "del-flows", "br-tun", f"cookie={LEARNED:#x}/-1,table=20")
+        running.communicate(timeout=60)
+    failed = [claim["claim"] for claim in results(tmp_path)["claims"] if not claim["held"]]
+    start = "with no traffic the learned entries of table 20 on"
+    assert {f"{start} {host} disappear by themselves after the ageing time" for host in ("network", "compute1")} <= set(
+        failed
+    )
 
 
 def test_two_runs_at_once_on_one_lab_are_refused(name: str, tmp_path: Path) -> None:

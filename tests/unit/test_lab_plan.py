@@ -113,6 +113,7 @@ def test_a_trace_tells_the_tables_of_each_bridge_also_of_one_below_a_tunnel() ->
     assert trace.tables("br-int") == (0, 62)
     assert trace.tables("br-tun") == (0, 22)
     assert trace.tables("br-phy") == (0,)
+    assert (trace.outputs("br-int"), trace.outputs("br-tun")) == (("1",), ("2", "3"))
     assert not trace.is_dropped
     assert [hop.place for hop in trace.hops("h", "file")] == ["br-int", "br-tun"]
     assert read_trace("Datapath actions: drop\n").is_dropped

@@ -48,9 +48,9 @@ def draw(networks: Iterable[api.Network], ports: Iterable[api.Port], vteps: Mapp
     for host, seen in sight.hosts.items():
         for path in sorted(seen.folder.glob("ip_addr_*")):
             namespace = path.name.removeprefix("ip_addr_")
-            where = host if namespace == "host" else f"{namespace} on {host}"
+            where = f"on {host}" if namespace == "host" else f"of {namespace} on {host}"
             for name, mac in _INTERFACE.findall(path.read_text(errors="replace")):
-                interfaces[mac] = f"{name} of {where}"
+                interfaces[mac] = f"{name} {where}"
     for port in ports:
         objects[object_digits(port.id)] = f"port {port.name or port.device_owner}"
         interfaces[port.mac_address] = _port_interface(port)

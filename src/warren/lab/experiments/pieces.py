@@ -1,7 +1,8 @@
 """What several experiments ask and do: ports that matter, pings, packets seen by the real switch."""
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -11,7 +12,7 @@ from warren.core.ids import NetworkId, PortId, RouterId
 from warren.lab import api
 from warren.lab.experiments.scene import Scene
 from warren.lab.experiments.sight import HostSight, Sight
-from warren.lab.experiments.tables import difference, port_packets
+from warren.lab.experiments.tables import Entry, difference, port_packets
 from warren.lab.experiments.trace import Trace, read_trace
 from warren.lab.instances import Instance, Kind
 from warren.pipeline.cookies import LEARNED
@@ -124,6 +125,19 @@ def icmp(source: str, destination: str, ends: tuple[str, str]) -> str:
     )
 
 
+def counted_between(old: Entry | None, new: Entry | None) -> int:
+    """Packets that an entry counted from one moment to another."""
+    if new is None:
+        return 0
+    # An entry that expired in between was learned anew, and counts from zero.
+    return new.n_packets - old.n_packets if old and old.n_packets <= new.n_packets else new.n_packets
+
+
+def arp_answers(sight: HostSight, address: str) -> int:
+    """Requests for an address that table 21 has answered so far (mode l2pop)."""
+    return sum(entry.n_packets for entry in sight.tunnels if entry.table == 21 and f"arp_tpa={address}" in entry.match)
+
+
 def learned_macs(sight: HostSight) -> dict[str, tuple[str, ...]]:
     """MAC -> ports that it was learned behind."""
     return {entry.mac: entry.outputs for entry in sight.learned}
@@ -142,18 +156,24 @@ def wait_received(scene: Scene, before: Sight, count: int) -> None:
                 api.wait_until(partial(has_come, name, port), "", ARRIVAL_S)
 
 
-def wait_forgotten(scene: Scene, host: str) -> bool:
-    """Wait until a host's table 20 has no learned entry; whether that happened in time."""
+def wait_forgotten(scene: Scene, hosts: Iterable[str], since: Sight) -> dict[str, float]:
+    """Wait until these hosts' table 20 has no learned entry.
 
-    def is_so() -> bool:
-        dump = scene.places[host].must("ovs-ofctl", "dump-flows", "br-tun", f"cookie={LEARNED:#x}/-1,table=20")
-        return "dl_dst" not in dump
+    Gives how many seconds after `since` that was seen of each; a host of which it was not seen in time is left out.
+    """
+    waiting, after_s = list(hosts), dict[str, float]()
 
-    try:
-        api.wait_until(is_so, "", WITHIN_S + scene.lab.plan.ageing_s, every_s=0.3)
-    except Unreachable:
-        return False
-    return True
+    def are_all_so() -> bool:
+        for host in tuple(waiting):
+            dump = scene.places[host].must("ovs-ofctl", "dump-flows", "br-tun", f"cookie={LEARNED:#x}/-1,table=20")
+            if "dl_dst" not in dump:
+                waiting.remove(host)
+                after_s[host] = time.monotonic() - since.began_s
+        return not waiting
+
+    with suppress(Unreachable):
+        api.wait_until(are_all_so, "", WITHIN_S + scene.lab.plan.ageing_s, every_s=0.3)
+    return after_s
 
 
 def vlan_of_tenant(scene: Scene, host: str) -> int:

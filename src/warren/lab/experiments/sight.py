@@ -1,6 +1,7 @@
 """Looking at every host at one moment: raw output of plain commands into files, and br-tun read from them."""
 
 import shutil
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class Sight:
     """All hosts at one moment."""
 
     stage: str
+    began_s: float
+    """When looking began, on the clock of `time.monotonic`."""
     hosts: Mapping[str, HostSight]
 
     def __getitem__(self, host: str) -> HostSight:
@@ -63,9 +66,10 @@ def look(lab: LabDirectory, places: Mapping[str, Place], stage: str, out: Path) 
     Raises:
         Rejected: a host could not be looked at, or its br-tun not be read.
     """
+    began_s = time.monotonic()
     with ThreadPoolExecutor(max_workers=len(places)) as pool:
         seen = pool.map(lambda item: _look_at(lab, item[1], out / stage / item[0]), places.items())
-        return Sight(stage=stage, hosts={sight.host: sight for sight in seen})
+        return Sight(stage=stage, began_s=began_s, hosts={sight.host: sight for sight in seen})
 
 
 def _look_at(lab: LabDirectory, place: Place, folder: Path) -> HostSight:

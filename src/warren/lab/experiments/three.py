@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from warren.core import names
 from warren.core.ids import PortId
 from warren.lab.experiments import expected, pieces
@@ -157,14 +159,25 @@ def _claim_learned(scene: Scene, vm1: Instance, seen: Sight) -> None:
         observed=others or "nothing",
         evidence=seen[scene.network_host].evidence("dump-flows_br-tun"),
     )
-    atlas = scene.names(seen)
-    owners = {entry.mac: atlas.interfaces.get(entry.mac) for sight in seen.hosts.values() for entry in sight.learned}
-    strangers = [mac for mac, owner in owners.items() if owner is None]
+    _claim_attributed(scene, seen)
+
+
+def _claim_attributed(scene: Scene, seen: Sight) -> None:
+    """Whoever's MAC address it is must be on the host to which the entry's tunnel leads."""
+    interfaces = scene.names(seen).interfaces
+    owners: dict[str, str] = {}
+    is_right = True
+    for name, sight in seen.hosts.items():
+        peers = {port: peer for peer, port in pieces.peers_of(scene, name).items()}
+        for entry in sight.learned:
+            owner = interfaces.get(entry.mac, "nobody's")
+            owners[f"{entry.mac} on {name}"] = f"{owner}, behind {', '.join(entry.outputs)}"
+            is_right &= [owner.rpartition(" on ")[2]] == [peers.get(port) for port in entry.outputs]
     scene.claim(
-        "every learned entry is an interface's on some host",
-        held=not strangers,
-        expected="an interface for each of them",
-        observed=owners if not strangers else f"nobody has {', '.join(strangers)}",
+        "every learned entry is an interface's on the host that its tunnel leads to",
+        held=bool(owners) and is_right,
+        expected="for each of them an interface on that host",
+        observed=owners or "no learned entry",
         evidence=seen[scene.network_host].evidence("dump-flows_br-tun"),
     )
 
@@ -219,7 +232,7 @@ def _claim_active(scene: Scene, vm1: Instance) -> None:
         held=port.status == "ACTIVE",
         expected="ACTIVE",
         observed=port.status,
-        evidence=scene.save("vm1/port", f"{port}\n"),
+        evidence=scene.save("vm1/port.json", msgspec.json.format(msgspec.json.encode(port)).decode() + "\n"),
     )
 
 

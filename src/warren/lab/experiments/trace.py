@@ -9,6 +9,7 @@ from warren.lab.experiments.record import Hop
 
 _BRIDGE: Final = re.compile(r'bridge\("([^"]+)"\)')
 _TABLE: Final = re.compile(r"(\d+)\. ")
+_OUTPUT: Final = re.compile(r"output:(\w+)$")
 _DATAPATH: Final = re.compile(r"^Datapath actions: (.*)$", re.MULTILINE)
 
 
@@ -18,6 +19,8 @@ class Visit:
 
     bridge: str
     tables: tuple[int, ...]
+    outputs: tuple[str, ...]
+    """Numbers of the bridge's ports that it was sent to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,10 @@ class Trace:
         """All tables of a bridge that were visited."""
         return tuple(table for visit in self.visits if visit.bridge == bridge for table in visit.tables)
 
+    def outputs(self, bridge: str) -> tuple[str, ...]:
+        """Numbers of all ports of a bridge that the frame was sent to."""
+        return tuple(port for visit in self.visits if visit.bridge == bridge for port in visit.outputs)
+
     def hops(self, host: str, evidence: str) -> list[Hop]:
         """As steps of a packet's way; the bridge below the tunnels is not one."""
         return [
@@ -52,21 +59,25 @@ class Trace:
 
 def read_trace(text: str) -> Trace:
     """What `ovs-appctl ofproto/trace` printed. A bridge that an output leads into (br-phy) is indented."""
-    visits: list[tuple[str, list[int]]] = []
+    visits: list[tuple[str, list[int], list[str]]] = []
     nested: list[tuple[int, int]] = []  # indentation of a bridge's heading, and which visit it is
     for line in text.splitlines():
         words = line.lstrip()
         indent = len(line) - len(words)
         if found := _BRIDGE.match(words):
             nested = [outer for outer in nested if outer[0] < indent] + [(indent, len(visits))]
-            visits.append((found[1], []))
+            visits.append((found[1], [], []))
         elif nested and (table := _TABLE.match(words)):
             visits[nested[-1][1]][1].append(int(table[1]))
         elif words and len(nested) > 1 and indent <= nested[-1][0] and not words.startswith("---"):
             nested.pop()
+        if nested and (output := _OUTPUT.match(words)):
+            visits[nested[-1][1]][2].append(output[1])
     actions = _DATAPATH.search(text)
     return Trace(
         text=text,
-        visits=tuple(Visit(bridge=bridge, tables=tuple(tables)) for bridge, tables in visits),
+        visits=tuple(
+            Visit(bridge=bridge, tables=tuple(tables), outputs=tuple(outputs)) for bridge, tables, outputs in visits
+        ),
         datapath_actions=actions[1] if actions else "",
     )
