@@ -3,25 +3,36 @@
 docs/design/server.md lists the keys. Owns reading and checking; never writes but for `starting_text`.
 """
 
-import math
+import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from warren.core.errors import Unmet
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.core.state import Deployment, NetworkType, TunnelMode
 from warren.server.context import Offer, PhysicalNetwork
 from warren.server.identity.directory import Directory, Project, User, stable_id
-from warren.server.identity.secrets import hash_password
+from warren.server.identity.secrets import hash_password, is_password_hash
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+_MOST_SECONDS: Final = 10**9
+_MOST_ID: Final = 64
+_LEAST_MTU: Final = 68
+"""What every IPv4 link carries (RFC 791)."""
+_LEAST_UNDERLAY_MTU: Final = _LEAST_MTU + max(TUNNEL_OVERHEAD_BYTES.values())
+_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
+_DOMAIN: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_RANGE: Final = re.compile(r"\s*([0-9]{1,10})\s*-\s*([0-9]{1,10})\s*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +92,11 @@ def load(path: Path) -> Config:
         Unmet: unreadable, not TOML, an unknown key, a wrong type or value. One sentence says which.
     """
     try:
-        raw = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise Unmet(f"the configuration {path} cannot be read: {error.strerror}") from error
     try:
-        return _config(tomllib.loads(raw.decode()), path.resolve().parent)
+        return _config(tomllib.loads(content.decode()), path.resolve().parent)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Unmet(f"the configuration {path} is not TOML: {error}") from error
     except ValueError as error:
@@ -100,12 +111,12 @@ def _config(raw: dict[str, Any], base: Path) -> Config:
         listen_host=listen_host,
         listen_port=listen_port,
         unix_socket=base / unix_socket if unix_socket else None,
-        public_url=raw["public_url"].rstrip("/") if "public_url" in raw else None,
+        public_url=_url(raw["public_url"]) if "public_url" in raw else None,
         database=base / raw.get("database", "warren.db"),
         secret_file=base / raw.get("secret_file", "secret"),
-        token_lifetime_s=_positive("token_lifetime_s", raw.get("token_lifetime_s", 3600)),
-        agent_down_time_s=_positive("agent_down_time_s", raw.get("agent_down_time_s", 30.0)),
-        keepalive_s=_positive("keepalive_s", raw.get("keepalive_s", 10.0)),
+        token_lifetime_s=_seconds("token_lifetime_s", raw.get("token_lifetime_s", 3600)),
+        agent_down_time_s=_seconds("agent_down_time_s", raw.get("agent_down_time_s", 30.0)),
+        keepalive_s=_seconds("keepalive_s", raw.get("keepalive_s", 10.0)),
         offer=_offer(raw),
         directory=_directory(raw),
     )
@@ -130,9 +141,27 @@ def _named(raw: Mapping[str, Any], table: str) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _positive(name: str, value: Any) -> Any:
-    if not 0 < value < math.inf:
-        raise ValueError(f"`{name}` is {value}; it must be more than 0 and finite")
+def _seconds(name: str, value: Any) -> Any:
+    if not 0 < value <= _MOST_SECONDS:  # not a number is neither
+        raise ValueError(f"`{name}` is {value}; it must be more than 0 and at most {_MOST_SECONDS}")
+    return value
+
+
+def _within(name: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise ValueError(f"`{name}` is {value}; it must be {least} to {most}")
+    return value
+
+
+def _url(value: str) -> str:
+    if not _URL.fullmatch(value):
+        raise ValueError(f"`public_url` is '{value}'; it must be http://… or https://…")
+    return value.rstrip("/")
+
+
+def _domain(value: str) -> str:
+    if not _DOMAIN.fullmatch(value):
+        raise ValueError(f"`dns_domain` is {value!r}; it must be labels of letters, digits and hyphens between dots")
     return value
 
 
@@ -156,14 +185,11 @@ def _offer(raw: Mapping[str, Any]) -> Offer:
     _check("tunnel.", tunnel)
     default_type = _word("tunnel.default_type", tunnel.get("default_type", "vxlan"), ("vxlan", "gre"))
     mode = _word("tunnel.mode", tunnel.get("mode", "learning"), tuple(mode.value for mode in TunnelMode))
-    ageing_s = tunnel.get("ageing_s", 300)
-    if not 1 <= ageing_s <= 65535:
-        raise ValueError(f"`tunnel.ageing_s` is {ageing_s}; a flow's timeout is 1 to 65535 seconds")
     deployment = Deployment(
         tunnel_mode=TunnelMode(mode),
-        ageing_s=ageing_s,
-        vxlan_port=tunnel.get("vxlan_port", 4789),
-        dns_domain=raw.get("dns_domain", Deployment().dns_domain),
+        ageing_s=_within("tunnel.ageing_s", tunnel.get("ageing_s", 300), 1, 65535),
+        vxlan_port=_within("tunnel.vxlan_port", tunnel.get("vxlan_port", 4789), 1, 65535),
+        dns_domain=_domain(raw.get("dns_domain", Deployment().dns_domain)),
     )
     return Offer(
         default_type=NetworkType(default_type),
@@ -171,9 +197,12 @@ def _offer(raw: Mapping[str, Any]) -> Offer:
             NetworkType.VXLAN: _range("tunnel.vxlan_ids", tunnel.get("vxlan_ids", "1-100000"), 2**24 - 1),
             NetworkType.GRE: _range("tunnel.gre_ids", tunnel.get("gre_ids", "1-100000"), 2**32 - 1),
         },
-        underlay_mtu=_positive("underlay_mtu", raw.get("underlay_mtu", 1500)),
+        underlay_mtu=_within("underlay_mtu", raw.get("underlay_mtu", 1500), _LEAST_UNDERLAY_MTU, 65535),
         physical_networks={
-            name: PhysicalNetwork(name=name, mtu=_positive("mtu", entry.get("mtu", 1500)))
+            name: PhysicalNetwork(
+                name=name,
+                mtu=_within(f"physical_networks.{name}.mtu", entry.get("mtu", 1500), _LEAST_MTU, 65535),
+            )
             for name, entry in _named(raw, "physical_networks").items()
         },
         deployment=deployment,
@@ -187,10 +216,11 @@ def _word(name: str, value: str, allowed: tuple[str, ...]) -> str:
 
 
 def _range(name: str, value: str, most: int) -> tuple[int, int]:
-    first, _, last = value.partition("-")
-    if not (first.strip().isdigit() and last.strip().isdigit() and 1 <= int(first) <= int(last) <= most):
+    found = _RANGE.fullmatch(value)
+    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= first <= last <= most:
         raise ValueError(f"`{name}` is '{value}'; it must be FIRST-LAST within 1-{most}")
-    return int(first), int(last)
+    return first, last
 
 
 def _directory(raw: Mapping[str, Any]) -> Directory:
@@ -200,11 +230,24 @@ def _directory(raw: Mapping[str, Any]) -> Directory:
     )
     ids = {project.name: project.id for project in projects}
     users = tuple(_user(name, entry, ids) for name, entry in _named(raw, "users").items())
+    _check_ids("projects", projects)
+    _check_ids("users", users)
     return Directory(users=users, projects=projects)
 
 
+def _check_ids(table: str, entries: Iterable[Project | User]) -> None:
+    """Who has another's id would be the other, as far as a token says."""
+    names: dict[str, str] = {}
+    for entry in entries:
+        if not 1 <= len(entry.id) <= _MOST_ID:
+            raise ValueError(f"`{table}.{entry.name}.id` has {len(entry.id)} characters; it must have 1 to {_MOST_ID}")
+        if entry.id in names:
+            raise ValueError(f"`{table}.{names[entry.id]}` and `{table}.{entry.name}` have the same id '{entry.id}'")
+        names[entry.id] = entry.name
+
+
 def _user(name: str, entry: Mapping[str, Any], project_ids: Mapping[str, str]) -> User:
-    if not entry.get("password_hash", "").startswith("scrypt$"):
+    if not is_password_hash(entry.get("password_hash", "")):
         raise ValueError(
             f"`users.{name}.password_hash` is missing or none: make one with `warren server hash-password`"
         )

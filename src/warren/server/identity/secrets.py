@@ -13,6 +13,8 @@ from warren.core.errors import Unmet
 _SCRYPT_N: Final = 2**14
 _SCRYPT_R: Final = 8
 _SCRYPT_P: Final = 1
+_MOST_BYTES: Final = 2**26
+_DIGEST_BYTES: Final = 32
 SECRET_BYTES: Final = 32
 
 
@@ -33,8 +35,21 @@ def check_password(password: str, stored: str) -> bool:
         return False
 
 
+def is_password_hash(stored: str) -> bool:
+    """Whether some password can be checked against it (nothing is hashed: that takes its time)."""
+    try:
+        scheme, n, r, p, salt, digest = stored.split("$")
+        cost = (int(n), int(r), int(p))
+        size = len(base64.b64decode(digest, validate=True))
+        base64.b64decode(salt, validate=True)
+    except ValueError:
+        return False
+    is_possible = cost[0] > 1 and cost[0].bit_count() == 1 and min(cost) > 0 and 128 * cost[0] * cost[1] < _MOST_BYTES
+    return scheme == "scrypt" and size == _DIGEST_BYTES and is_possible
+
+
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=2**26, dklen=32)
+    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=_MOST_BYTES, dklen=_DIGEST_BYTES)
 
 
 def _encoded(raw: bytes) -> str:
