@@ -1,5 +1,6 @@
 """What must hold when many ask at once, and when the server is killed while they do: real processes, real sockets."""
 
+import resource
 import signal
 import threading
 import time
@@ -104,6 +105,39 @@ def _until(condition: Callable[[], bool], within_s: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.005)
+
+
+def test_a_full_disk_refuses_writes_answers_reads_and_loses_nothing(server: ApiServer) -> None:
+    """The disk is full for this process: no file of it may grow (setrlimit(2), RLIMIT_FSIZE)."""
+    client, agent = server.client(), server.agent("compute1")
+    network = network_with(client, "10.0.0.0/16")
+    wish = {"port": {"network_id": network}}
+    told = [client.create("port", network_id=network)["id"] for _ in range(5)]
+    assert agent.report() == 204
+    free = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    size = (server.folder / "warren.db-wal").stat().st_size
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, free[1]))
+    full = client.call("POST", "ports", wish)
+    assert (full.status, full.error) == (503, "ServiceUnavailable")
+    assert client.call("DELETE", f"ports/{told[0]}").status == 503
+    assert {port["id"] for port in client.list("ports")} == set(told)
+    assert agent.report() == 204, "a sign of life changes nothing"
+    _wait_for(lambda: "tick.unavailable" in server.log.read_text())
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, free)
+    told.append(client.create("port", network_id=network)["id"])
+    server.stop(signal.SIGKILL)
+    server_log = server.log.read_text()
+    server.start()
+    assert {port["id"] for port in client.at(server.url).list("ports")} == set(told)
+    assert "Traceback" not in server_log
+    agent.close()
+
+
+def _wait_for(condition: Callable[[], bool], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
 
 
 def test_a_change_of_the_deployments_mode_and_a_restart_change_what_hosts_are_told(server: ApiServer) -> None:

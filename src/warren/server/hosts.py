@@ -80,12 +80,17 @@ class Hosts:
             log.warning("report.foreign", host=host, ignored=sorted(foreign))
 
     def exchange_heartbeats(self) -> None:
-        """Write down who reported here, and read who reported to other servers on this database."""
+        """Write down who reported here, and read who reported to other servers on this database.
+
+        Raises:
+            Unreachable: the database cannot be written now; what was to be written is kept for the next time.
+        """
         with self._lock:
-            unwritten = {str(host): self._heard[host] for host in self._unwritten}
-            self._unwritten.clear()
+            unwritten = {host: self._heard[host] for host in self._unwritten}
         if unwritten:
-            self._store.write_heartbeats(unwritten)
+            self._store.write_heartbeats({str(host): at for host, at in unwritten.items()})
+        with self._lock:
+            self._unwritten -= {host for host, at in unwritten.items() if self._heard[host] == at}
         written = self._store.heartbeats()
         with self._lock:
             for name, at in written.items():

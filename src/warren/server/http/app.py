@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from warren.core.errors import NotFound
+from warren.core.errors import DriverError, NotFound
 from warren.server.http import answers, identity, networking
 from warren.server.http.agents import AgentEndpoints
 from warren.server.http.call import Handler, endpoint
@@ -50,7 +50,10 @@ class Application:
         ticking = asyncio.create_task(_tick(self._service))
         yield
         ticking.cancel()
-        self._service.hosts.exchange_heartbeats()
+        try:
+            self._service.hosts.exchange_heartbeats()
+        except DriverError as failed:
+            log.warning("stop.unavailable", reason=str(failed))
 
     async def _state(self, request: Request) -> Response:
         return await self._agents.state(request)
@@ -97,5 +100,7 @@ async def _tick(service: Service) -> None:
             await in_thread(service.hosts.place)
             if ticks % TICKS_PER_PRUNE == 0:
                 await in_thread(service.store.prune)
+        except DriverError as failed:
+            log.warning("tick.unavailable", reason=str(failed))
         except Exception:
             log.exception("tick.failed")

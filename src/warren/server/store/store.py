@@ -78,10 +78,10 @@ class Store:
             opened.callback(self.engine.dispose)
             try:
                 self._writer = opened.enter_context(self.engine.connect().execution_options(begin="IMMEDIATE"))
-                with self._writing() as connection:
-                    upgrade(connection)
-                    self.epoch = _epoch(connection)
-                    self.snapshot = _everything(connection)
+                with self._writer.begin():
+                    upgrade(self._writer)
+                    self.epoch = _epoch(self._writer)
+                    self.snapshot = _everything(self._writer)
             except (DatabaseError, msgspec.MsgspecError) as error:
                 raise Unmet(f"{path} cannot be used as the server's database: {_reason(error)}") from error
             self._opened = opened.pop_all()
@@ -90,12 +90,17 @@ class Store:
         self._listeners.append(listener)
 
     def current(self) -> Snapshot:
-        """The newest snapshot, other processes' commits included. One query when there are none."""
-        with self.engine.connect() as connection:
-            newest = connection.execute(_NEWEST).scalar() or 0
-        if newest > self.snapshot.revision:
-            with self._lock, self.engine.connect().execution_options(begin="DEFERRED") as connection:
-                self._catch_up(connection)
+        """The newest snapshot, other processes' commits included. One query when there are none.
+
+        Raises:
+            Unreachable: the database cannot be read now.
+        """
+        with _answering("read"):
+            with self.engine.connect() as connection:
+                newest = connection.execute(_NEWEST).scalar() or 0
+            if newest > self.snapshot.revision:
+                with self._lock, self.engine.connect().execution_options(begin="DEFERRED") as connection:
+                    self._catch_up(connection)
         return self.snapshot
 
     def commit(self, rule: Rule) -> Commit:
@@ -106,12 +111,6 @@ class Store:
             Conflict: a value that must be unique is held by another (409).
             Unreachable: the database cannot be written now (locked, disk full); nothing changed.
         """
-        try:
-            return self._commit(rule)
-        except OperationalError as error:
-            raise Unreachable(f"the database cannot be written: {_reason(error)}") from error
-
-    def _commit(self, rule: Rule) -> Commit:
         with self._lock:
             with self._writing() as connection:
                 self._catch_up(connection)
@@ -125,11 +124,20 @@ class Store:
             return self._tell(Commit(before, after, change))
 
     def heartbeats(self) -> dict[str, float]:
-        """Host -> the Unix time of its last report, as far as it was written down."""
-        with self.engine.connect() as connection:
+        """Host -> the Unix time of its last report, as far as it was written down.
+
+        Raises:
+            Unreachable: the database cannot be read now.
+        """
+        with _answering("read"), self.engine.connect() as connection:
             return {row.host: row.at for row in connection.execute(select(HEARTBEATS))}
 
     def write_heartbeats(self, heartbeats: Mapping[str, float]) -> None:
+        """Note when hosts last reported.
+
+        Raises:
+            Unreachable: the database cannot be written now; nothing changed.
+        """
         put = upsert(HEARTBEATS)
         with self._writing() as connection:
             connection.execute(
@@ -138,7 +146,11 @@ class Store:
             )
 
     def prune(self) -> None:
-        """Forget journal rows that no process needs any more."""
+        """Forget journal rows that no process needs any more.
+
+        Raises:
+            Unreachable: the database cannot be written now; nothing changed.
+        """
         oldest_kept = self.snapshot.revision - JOURNAL_REVISIONS
         with self._writing() as connection:
             connection.execute(delete(JOURNAL).where(JOURNAL.c.revision <= oldest_kept))
@@ -149,7 +161,7 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """The one connection that writes, in a transaction that holds the database's write lock."""
-        with self._lock, self._writer.begin():
+        with self._lock, _answering("written"), self._writer.begin():
             yield self._writer
 
     def _catch_up(self, connection: Connection) -> None:
@@ -172,6 +184,14 @@ class Store:
         for listener in self._listeners:
             listener(commit)
         return commit
+
+
+@contextmanager
+def _answering(action: str) -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unreachable(f"the database cannot be {action}: {_reason(error)}") from error
 
 
 def _engine(path: Path) -> Engine:
