@@ -118,6 +118,7 @@ def test_boot_makes_an_instance_that_runs(lab: str) -> None:
         (("boot", "x1", "--host", "compute1", "--network", "blue"), "no network 'blue'"),
         (("boot", "compute1", "--host", "compute1", "--network", "red"), "already"),
         (("boot", "../x", "--host", "compute1", "--network", "red"), "cannot be a name"),
+        (("boot", "qrouter-1", "--host", "compute1", "--network", "red"), "names that are an agent's"),
         (("up",), "is up already"),
         (("run", "9"), "no experiment '9'"),
     ],

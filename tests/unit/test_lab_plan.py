@@ -42,6 +42,16 @@ def test_a_manifest_cut_short_by_a_crash_still_says_what_came_before(tmp_path: P
     assert manifest.read() == (first, second)
 
 
+def test_a_manifest_does_not_name_what_is_gone_until_it_is_made_again(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "manifest.jsonl")
+    host, instance = Made(kind="namespace", name="compute1"), Made(kind="namespace", name="vm1", where="compute1")
+    manifest.will_make(host, instance)
+    manifest.has_removed(instance, Made(kind="link", name="never made"))
+    assert manifest.read() == (host,)
+    manifest.will_make(instance)
+    assert manifest.read() == (host, instance)
+
+
 DUMP = """NXST_FLOW reply (xid=0x4):
  cookie=0x1000000000000, duration=9s, table=0, n_packets=3, n_bytes=1, priority=1,in_port=1 actions=resubmit(,2)
  cookie=0xff000000000000, duration=1s, table=20, n_packets={packets}, n_bytes=1, hard_timeout=300, idle_age=0, \

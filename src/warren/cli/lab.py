@@ -139,8 +139,8 @@ def down(name: str) -> None:
 def run_on_lab(name: str, kind: str, out: Path, experiments: tuple[str, ...]) -> None:
     """Run experiments on a lab that is up: all six, or those named and the ones before them.
 
-    What an earlier run made is deleted first; what this one makes stays, to be looked at. The exit status is 0 only if
-    every claim holds.
+    Every instance, network and router of the lab is deleted first, whoever made it; what this run makes stays, to be
+    looked at. The exit status is 0 only if every claim holds.
     """
     numbers = chosen(experiments)
     lab = open_lab(name)

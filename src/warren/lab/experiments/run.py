@@ -51,7 +51,7 @@ def check_lab(plan: LabPlan, kind: Kind) -> None:
 
 
 def run(lab: LabDirectory, numbers: Sequence[int], *, kind: Kind, out: Path, tell: Tell) -> results.Run:
-    """Run experiments in their order; what an earlier run made through the API is deleted first.
+    """Run experiments in their order; what the lab has of the API's objects is deleted first.
 
     An experiment that cannot go on is a claim that did not hold, and the last of the run.
     """

@@ -1,8 +1,10 @@
 """Booting an instance as a compute service does: port, plug, wait until it is wired, start; and the way back."""
 
 import shutil
+from typing import Final
 
-from warren.core.errors import Conflict
+from warren.core.errors import Conflict, Invalid
+from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
 from warren.lab import api, host, processes
 from warren.lab.directory import LabDirectory
 from warren.lab.host import Place
@@ -15,6 +17,9 @@ ACTIVE_WITHIN_S = 60.0
 LEASE_WITHIN_S = 120.0
 """Also of a guest that is emulated on a machine with much else to do."""
 
+_PREFIXES: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
+"""Namespaces of these names are removed by the host's agent when the server knows nothing of them."""
+
 
 def boot(
     lab: LabDirectory, client: api.Client, *, name: str, on_host: str, network: api.Network, kind: Kind
@@ -22,7 +27,7 @@ def boot(
     """A running instance whose port is ACTIVE; its DHCP client starts now.
 
     Raises:
-        Refused: the name is taken, the host is unknown, or the API said no; nothing was made.
+        Refused: the name is taken or not fit, the host is unknown, or the API said no; nothing was made.
         Unreachable: the port did not become ACTIVE; what was made is removed again.
     """
     instance = plug(lab, client, name=name, on_host=on_host, network=network, kind=kind)
@@ -108,12 +113,17 @@ def remove(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
         netns.remove(lab, place, instance)
     client.delete("port", instance.port_id)
     shutil.rmtree(instance.directory, ignore_errors=True)
+    lab.manifest.has_removed(_interface(instance), _namespace(instance))
 
 
 def _free_place(lab: LabDirectory, name: str, on_host: str) -> Place:
     taken = {*load_all(lab), *(planned.name for planned in lab.plan.hosts), WORLD, UNDERLAY}
     if checked_name(name) in taken:
         raise Conflict("NameInUse", f"Lab '{lab.plan.name}' has a host or an instance '{name}' already.")
+    if name.startswith(_PREFIXES):
+        raise Invalid(
+            "InvalidName", f"'{name}' cannot be an instance: {' and '.join(_PREFIXES)} begin names that are an agent's."
+        )
     lab.plan.host(on_host)
     return host.place(lab, on_host)
 
@@ -122,10 +132,18 @@ def _plug(lab: LabDirectory, place: Place, instance: Instance, port: api.Port) -
     if port.vif_type == "binding_failed":
         why = port.vif_details.get("reason", "the server gives no reason")
         raise Conflict("BindingFailed", f"The port of '{instance.name}' cannot be on {instance.host}: {why}.")
-    lab.manifest.will_make(Made(kind="link", name=f"interface of {instance.name}", where=instance.host))
+    lab.manifest.will_make(_interface(instance))
     instance.directory.mkdir()
     save(instance)
     if instance.kind is Kind.NETNS:
-        lab.manifest.will_make(Made(kind="namespace", name=instance.name, where=instance.host))
+        lab.manifest.will_make(_namespace(instance))
         place.must("ip", "netns", "add", instance.name)
     wires.run(place, "plug", instance, lab.plan.plug)
+
+
+def _interface(instance: Instance) -> Made:
+    return Made(kind="link", name=f"interface of {instance.name}", where=instance.host)
+
+
+def _namespace(instance: Instance) -> Made:
+    return Made(kind="namespace", name=instance.name, where=instance.host)
