@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from warren.lab import processes
+from warren.lab import processes, switch
 from warren.lab.api import Client
 from warren.lab.control import access
 from warren.lab.directory import LABS, open_lab
@@ -177,6 +177,28 @@ def test_an_interrupted_run_leaves_nothing(name: str, number: int, when: str, tm
         running.communicate(timeout=30)
     assert running.returncode not in {0, None}
     assert is_gone(name)
+
+
+def test_a_lab_whose_server_ended_says_so(name: str, tmp_path: Path) -> None:
+    assert warren("up", "--name", name).returncode == 0
+    server = json.loads(warren("status", "--name", name, "--json").stdout)["server"]
+    assert f"{server['url']}, process {server['pid']}" in warren("status", "--name", name).stdout
+    os.kill(server["pid"], signal.SIGKILL)
+    assert f"{server['url']}, process ended" in warren("status", "--name", name).stdout
+    for words in (("run", "--out", str(tmp_path)), ("boot", "x1", "--host", "compute1", "--network", "red")):
+        done = warren(words[0], "--name", name, *words[1:])
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "server of lab" in done.stderr
+
+
+def test_an_instance_that_cannot_be_plugged_says_why(name: str, tmp_path: Path) -> None:
+    assert warren("up", "--name", name).returncode == 0
+    assert warren("run", "--name", name, "--out", str(tmp_path), "2").returncode == 0
+    for pid in switch.pids(open_lab(name), "compute1").values():
+        os.kill(pid, signal.SIGKILL)
+    done = warren("boot", "--name", name, "x1", "--host", "compute1", "--network", "red")
+    assert done.returncode != 0
+    assert "'x1' could not be plugged on compute1" in done.stderr
 
 
 def test_after_kill_9_of_everything_down_cleans_up_and_says_so(name: str) -> None:

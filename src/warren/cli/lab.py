@@ -199,6 +199,7 @@ def show_status(name: str, *, as_json: bool) -> None:
         f"Lab [bold]{found['name']}[/]: {found['tunnel']}, {found['mode']}, plug {found['plug']}, "
         f"ageing {found['ageing_s']} s, datapath {found['datapath_type']}"
     )
+    _console.print(f"server {found['server']['url']}, process {_pid(found['server']['pid'])}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for column in ("host", "role", "vtep", "agent", "ovsdb-server", "ovs-vswitchd"):
         table.add_column(column)
@@ -213,6 +214,12 @@ def show_status(name: str, *, as_json: bool) -> None:
             _pid(ovs.get("ovs-vswitchd")),
         )
     _console.print(table)
+    for instance in found["instances"]:
+        _console.print(
+            f"{instance['name']} on {instance['host']}: {instance['kind']}, {instance['address'] or 'no address'}, "
+            f"port {instance['port_id']}, process {_pid(instance['pid'])}",
+            soft_wrap=True,
+        )
 
 
 def _pid(pid: int | None) -> str:
@@ -261,7 +268,7 @@ def _become(name: str, where: str, words: list[str]) -> None:
 def boot_instance(name: str, instance: str, on_host: str, network: str, kind: str) -> None:
     """Boot an instance: create its port, plug it, wait until it is ACTIVE, start it, wait for its lease."""
     lab = open_lab(name)
-    client = Client(control.access(lab).credentials(), say=lambda line: _console.print(f"  {line}", soft_wrap=True))
+    client = Client(control.admin(lab), say=lambda line: _console.print(f"  {line}", soft_wrap=True))
     found = client.networks(name=network) or client.networks(id=network)
     if len(found) != 1:
         there = ", ".join(sorted(other.name for other in client.networks())) or "none"

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from warren.core.errors import DriverError, Rejected
+from warren.core.errors import Conflict, DriverError, Rejected
 from warren.lab import processes
 from warren.lab.account import invoker, unprivileged
 from warren.lab.api import Client, Credentials, wait_until
@@ -48,6 +48,17 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 def access(lab: LabDirectory) -> Access:
     """How to reach the lab's server."""
     return msgspec.json.decode((lab.path / "access.json").read_bytes(), type=Access)
+
+
+def admin(lab: LabDirectory) -> Credentials:
+    """The admin's, of a lab whose server runs.
+
+    Raises:
+        Conflict: the server has ended.
+    """
+    if lab.living(lab.path / "server.pid") is None:
+        raise Conflict("ServerEnded", f"The server of lab '{lab.plan.name}' has ended; take the lab down and up again.")
+    return access(lab).credentials()
 
 
 def start_server(lab: LabDirectory) -> Access:

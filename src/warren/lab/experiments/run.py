@@ -58,7 +58,7 @@ def run(lab: LabDirectory, numbers: Sequence[int], *, kind: Kind, out: Path, tel
     started = time.monotonic()
     at = datetime.now(timezone.utc)
     with _alone(lab):
-        scene = Scene(lab=lab, credentials=control.access(lab).credentials(), out=out, kind=kind, tell=tell)
+        scene = Scene(lab=lab, credentials=control.admin(lab), out=out, kind=kind, tell=tell)
         sweep.sweep(scene)
         done = []
         for number in numbers:

@@ -1,9 +1,10 @@
 """Booting an instance as a compute service does: port, plug, wait until it is wired, start; and the way back."""
 
 import shutil
+from contextlib import suppress
 from typing import Final
 
-from warren.core.errors import Conflict, Invalid
+from warren.core.errors import Conflict, Invalid, WarrenError
 from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
 from warren.lab import api, host, processes
 from warren.lab.directory import LabDirectory
@@ -35,7 +36,7 @@ def boot(
         wait_active(client, instance)
         start(lab, instance)
     except BaseException:
-        remove(lab, client, instance)
+        _undo(lab, client, instance)
         raise
     return instance
 
@@ -67,7 +68,7 @@ def plug(
     try:
         _plug(lab, place, instance, port)
     except BaseException:
-        remove(lab, client, instance)
+        _undo(lab, client, instance)
         raise
     return instance
 
@@ -114,6 +115,12 @@ def remove(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
     client.delete("port", instance.port_id)
     shutil.rmtree(instance.directory, ignore_errors=True)
     lab.manifest.has_removed(_interface(instance), _namespace(instance))
+
+
+def _undo(lab: LabDirectory, client: api.Client, instance: Instance) -> None:
+    """What made this necessary is to be told, not what it may meet in its turn."""
+    with suppress(WarrenError):
+        remove(lab, client, instance)
 
 
 def _free_place(lab: LabDirectory, name: str, on_host: str) -> Place:

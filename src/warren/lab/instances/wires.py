@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 
-from warren.core.errors import WarrenError
+from warren.core.errors import Rejected, WarrenError
 from warren.core.ids import MacAddress, PortId
 from warren.core.state import Plug
 from warren.lab.host import Place
@@ -28,7 +28,9 @@ def run(place: Place, verb: str, instance: Instance, plugged: Plug) -> None:
         instance_id=instance.name,
         namespace=instance.name if instance.kind is Kind.NETNS else None,
     )
-    place.must(sys.executable, "-m", __name__, verb, msgspec.json.encode(vif).decode())
+    done = place.run(sys.executable, "-m", __name__, verb, msgspec.json.encode(vif).decode())
+    if done.returncode:
+        raise Rejected(f"'{instance.name}' could not be {verb}ged on {place.name}: {done.stderr.strip()}")
 
 
 def main(verb: str, vif: str) -> None:
