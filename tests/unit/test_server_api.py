@@ -212,6 +212,15 @@ def test_a_tenant_chooses_no_address_outside_and_not_whether_its_own_leave_untra
     assert (gateway["enable_snat"], gateway["external_fixed_ips"][0]["ip_address"]) == (False, "203.0.113.77")
 
 
+def test_a_token_for_no_project_sees_nothing(server: ApiServer, external: dict[str, Any]) -> None:
+    unscoped = server.client("alice", "")
+    assert external["id"]
+    assert [unscoped.list(path) for path in ("networks", "subnets", "security-groups")] == [[], [], []]
+    assert unscoped.call("GET", f"networks/{external['id']}").status == 404
+    assert unscoped.call("POST", "networks", {"network": {}}).status == 403
+    unscoped.close()
+
+
 def test_a_reader_reads_and_changes_nothing(server: ApiServer, alice: Client) -> None:
     carol = server.client("carol", "red")
     network = alice.create("network")
@@ -685,7 +694,13 @@ def test_an_agents_credential_is_good_for_its_own_host_only(server: ApiServer, c
     )
     assert endless.status == 200
     endless.close()
-    for wrong in ({"vtep_ip": "everywhere"}, {"plug": "magic"}, {"started_at": 1e30}):
+    for wrong in (
+        {"vtep_ip": "everywhere"},
+        {"vtep_ip": "224.0.0.1"},
+        {"vtep_ip": "127.0.0.1"},
+        {"plug": "magic"},
+        {"started_at": 1e30},
+    ):
         assert compute.report(**wrong) == 400, wrong
     token = compute.headers["Authorization"].removeprefix("Bearer ")
     assert http.request("GET", f"{server.url}/v2.0/ports", headers={"X-Auth-Token": token}).status == 401

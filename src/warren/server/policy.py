@@ -38,8 +38,8 @@ def owns(caller: Caller, project_id: str) -> bool:
 
 def sees(now: Snapshot, caller: Caller, resource: model.Resource) -> bool:
     """Whether the resource exists as far as the caller is concerned."""
-    if caller.is_admin:
-        return True
+    if caller.is_admin or not caller.project_id:
+        return caller.is_admin
     if isinstance(resource, model.Network):
         return resource.shared or resource.is_external or owns(caller, resource.project_id)
     if isinstance(resource, model.Subnet):

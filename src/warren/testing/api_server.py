@@ -77,14 +77,14 @@ class Client:
 
     @classmethod
     def login(cls, url: str, user: str, project: str) -> "Client":
-        """A session of a user for a project."""
+        """A session of a user for a project; for none if it is ""."""
         who = {"name": user, "domain": {"id": "default"}, "password": PASSWORD}
-        scope = {"project": {"name": project, "domain": {"id": "default"}}}
+        scope = {"project": {"name": project, "domain": {"id": "default"}}} if project else "unscoped"
         auth = {"identity": {"methods": ["password"], "password": {"user": who}}, "scope": scope}
         body = msgspec.json.encode({"auth": auth})
         answer = urllib3.request("POST", f"{url}/v3/auth/tokens", body=body, retries=False, timeout=60)
         assert answer.status == 201, answer.data
-        project_id = str(msgspec.json.decode(answer.data)["token"]["project"]["id"])
+        project_id = str(msgspec.json.decode(answer.data)["token"].get("project", {}).get("id", ""))
         return cls(url, answer.headers["X-Subject-Token"], project_id)
 
     def at(self, url: str) -> "Client":
