@@ -99,7 +99,7 @@ def _bring_up(plan: LabPlan) -> LabDirectory:
     with _console.status("starting") as spinner:
         lab = bring_up(plan, say=lambda doing: spinner.update(f"starting lab {plan.name}: {doing}"))
     took_s = time.monotonic() - started
-    _console.print(f"Lab [bold]{plan.name}[/] is up after {took_s:.1f} s: {plan.host_names()}.")
+    _console.print(f"Lab [bold]{plan.name}[/] is up after {took_s:.1f} s: {plan.host_names()}.", soft_wrap=True)
     return lab
 
 
