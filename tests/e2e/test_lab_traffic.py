@@ -100,7 +100,9 @@ def test_a_machine_hears_nothing_of_another_network_whatever_that_sends(plug: Pl
         for target in (near, far, mate):
             sent = frames(sender.mac_address, target.mac_address, range(1, 8))
             with heard(here.lab, near) as at_near, heard(here.lab, far) as at_far, heard(here.lab, mate) as at_mate:
-                sender.place(here.lab).must(sys.executable, "-c", SEND, *sent)
+                # In its network namespace only: what is below the machine's /root is not there in an instance.
+                inside = ["ip", "netns", "exec", sender.name]
+                here.place(sender.host).must(*inside, sys.executable, "-c", SEND, *sent)
                 assert here.pings(sender.place(here.lab), mate.address)
                 wait_until(lambda: "0x88b5" in (mate.directory / "heard").read_text(), "red's broadcast", 10)
             assert [line for line in at_near + at_far if sender.mac_address in line] == []
