@@ -133,6 +133,25 @@ def test_a_full_disk_refuses_writes_answers_reads_and_loses_nothing(server: ApiS
     agent.close()
 
 
+def test_a_server_takes_more_connections_than_the_soft_limit_that_it_was_started_with(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = ApiServer(tmp_path)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, limits[1]))
+    try:
+        server.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    agents = [server.agent(f"h{number}", number) for number in range(150)]
+    streams = [agent.stream() for agent in agents]
+    try:
+        assert all(stream.readline() for stream in streams)
+    finally:
+        for stream, agent in zip(streams, agents, strict=True):
+            stream.close()
+            agent.close()
+        server.stop()
+
+
 def _wait_for(condition: Callable[[], bool], limit_s: float = 60) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +30,7 @@ def serve(config: Config) -> None:
     """
     with ExitStack() as stack:
         sockets = _sockets(config, stack)
+        _allow_connections()
         secret = server_secret(config.secret_file)
         store = Store(config.database)
         stack.callback(store.close)
@@ -65,6 +67,12 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: object) -> None:
         self.should_exit = True
         self._application.stop_streams()
+
+
+def _allow_connections() -> None:
+    """As many as the hard limit lets: each host's state stream holds one, and the usual soft limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _sockets(config: Config, stack: ExitStack) -> list[socket.socket]:
