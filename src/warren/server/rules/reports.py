@@ -47,11 +47,17 @@ def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Rep
 
 def _check(said: Report) -> None:
     try:
-        IPv4Address(said.vtep_ip or "0.0.0.0")  # noqa: S104
+        _check_vtep(said.vtep_ip)
         datetime.fromtimestamp(said.started_at, timezone.utc)
         Plug(said.plug)
     except (ValueError, OverflowError, OSError) as error:
         raise Invalid("BadRequest", f"this is not an agent's report: {error}") from error
+
+
+def _check_vtep(text: str) -> None:
+    address = IPv4Address(text) if text else None
+    if address and (address.is_multicast or address.is_unspecified or address.is_loopback):
+        raise ValueError(f"{text} is no host's address")
 
 
 def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Change:
