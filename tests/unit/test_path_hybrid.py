@@ -210,6 +210,12 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict]]] 
     "the tunnel's far end takes one key": (
         edit("compute2/ovs-vsctl_list_interface", r'"in_key","flow"', '"in_key","77"'), "vm2", ("compute2", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
     ),
+    "a flood to a host without the tunnel back": (
+        lambda folder: (
+            edit("compute1/dump-flows_br-tun", r"^.*table=20,.*priority=2,.*\n", "")(folder),
+            edit("compute2/ovs-vsctl_list_interface", r'"remote_ip","10.9.0.2"', '"remote_ip","10.9.0.99"')(folder),
+        )[0], "vm2", ("compute1", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
+    ),
     "the sender's port is told not to receive": (
         edit("compute1/ofctl_show_br-int", r"(\(qvo.*\n +config: +)0", r"\1NO_RECV"), "vm2", ("compute1", "br-int", Verdict.DROPPED_PORT_CONFIG),
     ),

@@ -9,9 +9,9 @@ from warren.inspect.path.walk import Walk
 def blame(walk: Walk, host: str) -> int:
     """The hop that ended a packet for something on `host` ("" where nobody knows who has it).
 
-    On that host if a copy came there; else where frames went into tunnels without a copy for it; else the deepest end
-    that is a fault. What other hosts did with copies that were not theirs is no fault, and once somebody took the
-    packet only what came of that counts.
+    On that host if a copy came there; else where frames went into tunnels without a copy for it, or where a tunnel lost
+    one; else the deepest end that is a fault. What other hosts did with copies that were not theirs is no fault, and
+    once somebody took the packet only what came of that counts.
     """
     leg = max(walk.accepted, key=walk.depth, default=-1)
     hops = (
@@ -27,6 +27,8 @@ def blame(walk: Walk, host: str) -> int:
         flood = _last_before_tunnels(walk, hops)
         if flood is not None and not any(hop.end and hop.end.is_unknown for _, hop in ends):
             return flood
+        if lost := [index for index, hop in ends if hop.is_tunnel and not (hop.end and hop.end.is_unknown)]:
+            return max(lost, key=walk.depth)
     if ends:
         return max(ends, key=lambda item: (_weight(item[1]), walk.depth(item[0])))[0]
     return max(len(walk.hops) - 1, 0)
