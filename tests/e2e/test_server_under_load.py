@@ -122,7 +122,7 @@ def test_a_full_disk_refuses_writes_answers_reads_and_loses_nothing(server: ApiS
     assert client.call("DELETE", f"ports/{told[0]}").status == 503
     assert {port["id"] for port in client.list("ports")} == set(told)
     assert agent.report() == 204, "a sign of life changes nothing"
-    _wait_for(lambda: "tick.unavailable" in server.log.read_text())
+    _until(lambda: "tick.unavailable" in server.log.read_text())
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, free)
     told.append(client.create("port", network_id=network)["id"])
     server.stop(signal.SIGKILL)
@@ -150,13 +150,6 @@ def test_a_server_takes_more_connections_than_the_soft_limit_that_it_was_started
             stream.close()
             agent.close()
         server.stop()
-
-
-def _wait_for(condition: Callable[[], bool], limit_s: float = 60) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def test_a_change_of_the_deployments_mode_and_a_restart_change_what_hosts_are_told(server: ApiServer) -> None:

@@ -18,6 +18,9 @@ PATCH_TO_TUNNEL: Final = "patch-tun"
 PATCH_TO_INTEGRATION: Final = "patch-int"
 """Port of br-tun that leads to br-int."""
 
+ON_LINUX_BRIDGE: Final = ("tap", "qvb")
+"""Prefixes of what the hybrid plug puts on a port's `qbr`."""
+
 ROUTER_NAMESPACE_PREFIX: Final = "qrouter-"
 DHCP_NAMESPACE_PREFIX: Final = "qdhcp-"
 

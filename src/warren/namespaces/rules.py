@@ -13,10 +13,8 @@ from warren.reconcile.plan import Plan
 
 PREFIX: Final = "warren-"
 JUMP: Final = f"-j {PREFIX}"
-
 BEHIND: Final = "# behind a rule that is not Warren's"
 """First line of a built-in chain, as read, where a rule of somebody else comes before Warren's jumps."""
-
 PROTOCOL: Final = re.compile(r"(?<![^ ])-p (\S+)")
 SPELLED: Final = {
     6: "tcp", 17: "udp", 1: "icmp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite", 50: "esp", 51: "ah",
@@ -49,7 +47,7 @@ def read(saved: str, number_of: Callable[[str], int]) -> dict[str, str]:
 
     Returns:
         `<table>/<chain>` -> rules as iptables-save prints them, one a line, without `-A <chain>`. For a built-in chain:
-        only the rules that jump to a chain of Warren's.
+        only the rules that jump to a chain of Warren's, below `BEHIND` where a rule of somebody else comes first.
 
     Raises:
         Rejected: it is not the text of iptables-save.

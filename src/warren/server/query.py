@@ -15,7 +15,7 @@ from warren.server.policy import Caller
 from warren.server.snapshot import Snapshot
 
 _MOST_DIGITS: Final = 18
-"""Of a limit: no list is so long, and Python reads no number of more than 4,300 digits."""
+"""Of a number in a query: none here is larger, and Python reads none of more than 4,300 digits."""
 _PART: Final = "_substr"
 """`ip_address_substr=10.0`: a part of the member's value."""
 _PAGING: Final = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
@@ -59,10 +59,16 @@ def parse_query(table: Table, parameters: Iterable[tuple[str, str]], caller: Cal
     )
 
 
+def whole(text: str) -> int | None:
+    """A number of a query, 0 or greater; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
 def _limit(value: str) -> int | None:
-    if not (value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS):
+    number = whole(value)
+    if number is None:
         raise Invalid("HTTPBadRequest", f"Limit must be an integer 0 or greater and not '{value}'.")
-    return int(value) or None
+    return number or None
 
 
 def _sort(table: Table, keys: Sequence[str], directions: Sequence[str], caller: Caller) -> tuple[tuple[str, bool], ...]:

@@ -1,9 +1,12 @@
 """Which of many ends of a flood is the one to name: where the copy that should have arrived was lost."""
 
 from dataclasses import replace
+from typing import Final
 
 from warren.inspect.path.hop import Hop, Verdict
 from warren.inspect.path.walk import Walk
+
+_FAULT: Final = 2
 
 
 def blame(walk: Walk, host: str) -> int:
@@ -27,7 +30,7 @@ def blame(walk: Walk, host: str) -> int:
         flood = _last_before_tunnels(walk, hops)
         if flood is not None and not any(hop.end and hop.end.is_unknown for _, hop in ends):
             return flood
-        if lost := [index for index, hop in ends if hop.is_tunnel and not (hop.end and hop.end.is_unknown)]:
+        if lost := [index for index, hop in ends if hop.is_tunnel and _weight(hop) == _FAULT]:
             return max(lost, key=walk.depth)
     if ends:
         return max(ends, key=lambda item: (_weight(item[1]), walk.depth(item[0])))[0]
@@ -38,7 +41,7 @@ def _weight(hop: Hop) -> int:
     """A fault before what is not known, before what went well."""
     if hop.end is None or hop.end.is_success:
         return 0
-    return 1 if hop.end.is_unknown else 2
+    return 1 if hop.end.is_unknown else _FAULT
 
 
 def _last_before_tunnels(walk: Walk, hops: list[tuple[int, Hop]]) -> int | None:

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from warren.core.names import ON_LINUX_BRIDGE
 from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
@@ -22,8 +23,6 @@ from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Host, Namesp
 
 HOP_LIMIT: Final = 5_000
 DEPTH_LIMIT: Final = 120
-_ON_A_LINUX_BRIDGE: Final = ("tap", "qvb")
-"""What the hybrid plug puts on a `qbr`; a tap that is a port of Open vSwitch is known as one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ class Walk:
             self.enter_bridge(port, frame, index)
         elif kernel.link.master:
             self._enter_linux_bridge(kernel, frame, index)
-        elif kernel.namespace.name == HOST_NAMESPACE and kernel.link.name.startswith(_ON_A_LINUX_BRIDGE):
+        elif kernel.namespace.name == HOST_NAMESPACE and kernel.link.name.startswith(ON_LINUX_BRIDGE):
             mend = f"ip link set {kernel.link.name} master qbr{kernel.link.name[3:]}"
             self.end(index, Verdict.DROPPED_NO_PORT, mend)
         else:

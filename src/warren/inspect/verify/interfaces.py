@@ -6,6 +6,7 @@ from typing import Final
 from warren.core.names import (
     DHCP_NAMESPACE_PREFIX,
     INTEGRATION_BRIDGE,
+    ON_LINUX_BRIDGE,
     ROUTER_NAMESPACE_PREFIX,
     TUNNEL_BRIDGE,
 )
@@ -88,18 +89,19 @@ def _hybrid_plugs(facts: HostFacts) -> Iterator[Finding]:
     bridge, namespace = facts.host.bridge(INTEGRATION_BRIDGE), facts.host.namespace(HOST_NAMESPACE)
     if bridge is None or namespace is None or not namespace.is_complete:
         return
+    links = {link.name: link for link in namespace.links}
     for port in bridge.ports:
         if not port.name.startswith("qvo"):
             continue
         own = port.name.removeprefix("qvo")
-        for link in filter(None, (namespace.link(f"{kind}{own}") for kind in ("tap", "qbr", "qvb", "qvo"))):
+        for link in filter(None, (links.get(f"{kind}{own}") for kind in ("tap", "qbr", "qvb", "qvo"))):
             about = f"{link.name} of port {facts.names.port(port.port_id) if port.port_id else own}"
             if not link.is_up:
                 yield Finding(
                     kind="interface-down", severity=Severity.OUTAGE, host=facts.name, object=about,
                     what="the interface is down: its instance reaches nobody", mend=f"ip link set {link.name} up",
                 )  # fmt: skip
-            if link.name.startswith(("tap", "qvb")) and link.master != f"qbr{own}":
+            if link.name.startswith(ON_LINUX_BRIDGE) and link.master != f"qbr{own}":
                 yield Finding(
                     kind="interface-off-its-bridge", severity=Severity.OUTAGE, host=facts.name, object=about,
                     what=f"it is a port of {link.master or 'no bridge'}, not of qbr{own}: its instance reaches nobody",

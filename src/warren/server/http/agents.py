@@ -1,7 +1,5 @@
 """The agents' own two endpoints: the state stream and reports. A token is good for one host's only."""
 
-from typing import Final
-
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -14,13 +12,11 @@ from warren.server.http.streams import StateStreams
 from warren.server.http.threads import in_thread
 from warren.server.identity.secrets import is_agent_token
 from warren.server.identity.tokens import Unauthorized
+from warren.server.query import whole
 from warren.server.service import Service
 from warren.sync.messages import decode_report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-_REVISION_DIGITS: Final = 18
-"""No revision has more; Python reads no number of more than 4,300 digits."""
 
 
 def _host(service: Service, request: Request) -> HostName:
@@ -52,10 +48,8 @@ class AgentEndpoints:
             host = _host(self._service, request)
         except Refused as refused:
             return answers.identity_error(refused)
-        revision = request.query_params.get("revision", "")
-        is_number = revision.isascii() and revision.isdigit() and len(revision) <= _REVISION_DIGITS
-        known = int(revision) if is_number else -1
-        lines = self._streams.lines(host, request.query_params.get("epoch", ""), known)
+        known = whole(request.query_params.get("revision", ""))
+        lines = self._streams.lines(host, request.query_params.get("epoch", ""), -1 if known is None else known)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     async def report(self, request: Request) -> Response:
