@@ -9,6 +9,9 @@ _WIDTH: Final = 250
 _GAP: Final = 26
 _TOP: Final = 66
 _HEIGHT: Final = 250
+_LABEL: Final = "The hosts of the lab and what joins them"
+_READABLE: Final = 230
+"""Pixels for each host, below which the page scrolls rather than shrinks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +30,12 @@ class DrawnHost:
 
 
 def draw(hosts: Sequence[DrawnHost], tunnel: str) -> str:
-    """The picture, as wide as there are hosts."""
+    """The picture, as wide as there are hosts; never so small that nobody can read it."""
     width = len(hosts) * (_WIDTH + _GAP) + _GAP
     bottom = _TOP + _HEIGHT
+    least = len(hosts) * _READABLE
     parts = [
-        f'<svg viewBox="0 0 {width} {bottom + 62}" role="img" aria-label="The hosts of the lab and what joins them">',
+        f'<svg viewBox="0 0 {width} {bottom + 62}" style="min-width:{least}px" role="img" aria-label="{_LABEL}">',
         _bar(_GAP, 8, width - 2 * _GAP, "LAN outside 203.0.113.0/24", "world 203.0.113.1"),
         *(_host(host, _GAP + index * (_WIDTH + _GAP)) for index, host in enumerate(hosts)),
         _bar(_GAP, bottom + 28, width - 2 * _GAP, f"underlay 10.9.0.0/24: {tunnel} tunnels, host to host", ""),
