@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from warren.lab import processes
+from warren.lab import control, processes
+from warren.lab.api import Client
 from warren.lab.directory import LABS, open_lab
 from warren.lab.down import take_down
 from warren.lab.host import place
@@ -157,3 +158,19 @@ def test_experiments_run_again_on_the_same_lab(name: str, tmp_path: Path) -> Non
         assert done.returncode == 0, done.stdout + done.stderr
     status = json.loads(warren("status", "--name", name, "--json").stdout)
     assert [instance["name"] for instance in status["instances"]] == ["vm1"]
+
+
+def test_experiments_run_on_a_lab_whose_networks_somebody_deleted(name: str, tmp_path: Path) -> None:
+    assert warren("up", "--name", name, "--ageing", "10").returncode == 0
+    assert warren("run", "--name", name, "--out", str(tmp_path), "3").returncode == 0
+    client = Client(control.admin(open_lab(name)))
+    for router in client.routers():
+        for port in client.ports(device_id=router.id, device_owner="network:router_interface"):
+            client.remove_interface(router, port)
+        client.delete("router", router.id)
+    for network in client.networks():
+        for port in client.ports(network_id=network.id, name="vm1"):
+            client.delete("port", port.id)
+        client.delete("network", network.id)
+    done = warren("run", "--name", name, "--out", str(tmp_path), "3")
+    assert done.returncode == 0, done.stdout + done.stderr
