@@ -85,6 +85,11 @@ def test_exec_gives_the_command_s_output_and_status(lab: str) -> None:
     assert warren("exec", "--name", lab, "compute1", "--", "sh", "-c", "exit 7").returncode == 7
 
 
+def test_a_command_whose_reader_has_gone_ends_without_a_word(lab: str) -> None:
+    done = warren("exec", "--name", lab, "compute1", "--", "bash", "-c", "yes | head -1")
+    assert (done.stdout, done.stderr) == ("y\n", "")
+
+
 def test_a_shell_on_a_host_finds_what_is_on_a_real_one(lab: str) -> None:
     script = """
     ovs-vsctl show && ovs-ofctl show br-tun && ovs-ofctl dump-flows br-tun && ip netns && iptables-save && route -n

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -231,7 +232,10 @@ def _pid(pid: int | None) -> str:
 @click.argument("where", metavar="HOST|INSTANCE")
 @click.argument("words", metavar="COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, where: str, words: tuple[str, ...]) -> None:
-    """Run a command on a host or in an instance; its exit status is this command's."""
+    """Run a command on a host or in an instance; its exit status is this command's.
+
+    In a real guest it gets no input, and its standard error comes with the output.
+    """
     _become(name, where, list(words))
 
 
@@ -256,6 +260,7 @@ def _become(name: str, where: str, words: list[str]) -> None:
         click.echo(done.stdout, nl=False)
         sys.exit(done.returncode)
     place = found.place(lab) if isinstance(found, Instance) else found
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what is executed would inherit that
     os.execvpe("nsenter", place.command(words), place.environment())  # noqa: S606 - no shell is wanted
 
 
