@@ -102,6 +102,25 @@ def test_every_key_is_heard() -> None:
                 "unix:///run/warren/agents.sock, not '127.0.0.1:9696'"
             ),
         ),
+        *(
+            (
+                "http://127.0.0.1:9696",
+                url,
+                (
+                    "agent.toml: server.url must be a URL like http://10.0.0.1:9696, https://… or "
+                    f"unix:///run/warren/agents.sock, not '{url}'"
+                ),
+            )
+            for url in ("http://10.0.0.1:99999", "http://10.0.0.1:web", "http://[fd00::1", "ftp://10.0.0.1")
+        ),
+        (
+            "[tunnel]",
+            "[physical_networks.public]\nbridge='br-int'\n[tunnel]",
+            (
+                "agent.toml: physical_networks.public.bridge must be another bridge than Warren's own "
+                "(br-int, br-phy, br-tun), not 'br-int'"
+            ),
+        ),
         (
             '"10.9.0.2/24"',
             '"10.9.0.2"',

@@ -182,6 +182,15 @@ def test_a_wrong_token_is_said_with_its_mend(tmp_path: Path) -> None:
             next(iter(server.stream(None)))
 
 
+@pytest.mark.parametrize("text", ["", " \n", "two words", "first\nsecond", "a\x00b"])
+def test_a_token_file_that_holds_no_token_is_named(tmp_path: Path, text: str) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text(text)
+    server = Server(ServerConfig(url="http://127.0.0.1:9", token_file=wrong), HostName("compute1"))
+    with pytest.raises(Rejected, match=f"{wrong} holds"):
+        next(iter(server.stream(None)))
+
+
 def test_a_server_that_is_away_is_unreachable_not_a_crash(tmp_path: Path, connect: Callable[[str], Server]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from warren.core.errors import Invalid
 from warren.core.ids import HostName
+from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE, UNDERLAY_BRIDGE
 from warren.core.state import NetworkType, Plug
 
 if sys.version_info >= (3, 11):
@@ -27,6 +28,7 @@ D = TypeVar("D")
 ROLES: Final = ("compute", "network")
 DATAPATH_TYPES: Final = ("auto", "system", "netdev")
 INTERFACE_NAME_MAX: Final = 15
+OWN_BRIDGES: Final = (INTEGRATION_BRIDGE, TUNNEL_BRIDGE, UNDERLAY_BRIDGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +198,7 @@ class Table:
 def _physical_network(name: str, table: Table) -> PhysicalNetwork:
     network = PhysicalNetwork(
         name=name,
-        bridge=table.required("bridge", _interface),
+        bridge=table.required("bridge", _bridge),
         interface=table.optional("interface", _interface, None),
     )
     table.refuse_what_is_left()
@@ -248,11 +250,25 @@ def _interface(value: object) -> str:
     raise ValueError(f"an interface's name of at most {INTERFACE_NAME_MAX} characters")
 
 
+def _bridge(value: object) -> str:
+    if value in OWN_BRIDGES:
+        raise ValueError(f"another bridge than Warren's own ({', '.join(sorted(OWN_BRIDGES))})")
+    return _interface(value)
+
+
 def _url(value: object) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts and ((parts.scheme in {"http", "https"} and parts.hostname) or (parts.scheme == "unix" and parts.path)):
-        return str(value).rstrip("/")
+    if isinstance(value, str) and _is_url(value):
+        return value.rstrip("/")
     raise ValueError("a URL like http://10.0.0.1:9696, https://… or unix:///run/warren/agents.sock")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an end, a port that is no number or too large
+        return False
+    return (parts.scheme in {"http", "https"} and has_host) or (parts.scheme == "unix" and bool(parts.path))
 
 
 def _ovsdb(value: object) -> str:

@@ -145,14 +145,15 @@ def _read_token(path: Path) -> str:
     """The token, read anew for each request, so that it can be exchanged under a running agent.
 
     Raises:
-        Rejected: the file cannot be read or is empty.
+        Rejected: the file cannot be read, or does not hold one word.
     """
     try:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise Rejected(f"the agent's token cannot be read from {path}: {error}") from error
-    if not token:
-        raise Rejected(f"the agent's token file {path} is empty")
+    if len(token.split()) != 1 or not token.isprintable():
+        what = "more than a token: it is one word" if token else "no token"
+        raise Rejected(f"the agent's token file {path} holds {what}, as `warren server agent-token HOST` prints it")
     return token
 
 
