@@ -554,6 +554,21 @@ def test_a_tap_put_straight_on_br_int_past_its_groups_stays_dead_and_says_why(es
         client.delete("port", port.id)
 
 
+def test_a_state_that_cannot_be_put_on_disk_is_followed_and_complained_of_once(estate: Estate) -> None:
+    compute, client = estate.host("compute2"), estate.client
+    compute.must("mount", "-t", "tmpfs", "-o", "ro", "none", "/run/warren/state")
+    try:
+        with estate.logs("compute2", "object.wrong", "object=memory", "Read-only file system"):
+            instance = boot.plug(
+                estate.lab, client, name="vm7", on_host="compute2", network=estate.network, kind=Kind.NETNS
+            )
+        estate.wait_status(instance.port_id, "ACTIVE")
+    finally:
+        with estate.logs("compute2", "object.right", "object=memory"):
+            compute.must("umount", "/run/warren/state")
+        boot.remove(estate.lab, client, instance)
+
+
 def everything_lost(estate: Estate) -> None:
     """As after a reboot: no namespace, no dnsmasq, no flow; only what is on disk, OVSDB included."""
     network = estate.host("network")

@@ -26,6 +26,7 @@ from warren.agent.stages.flows import Flows
 from warren.agent.stages.namespaces import Namespaces
 from warren.agent.stages.replug import Replug
 from warren.agent.stages.underlay import Underlay
+from warren.agent.status import MEMORY
 from warren.agent.transport import Server
 from warren.agent.wake import Wake
 from warren.agent.watch import Watch
@@ -146,29 +147,33 @@ class Agent:
     def _run_pass(self, stages: Sequence[Stage], reasons: frozenset[Reason], account: Account, watch: Watch) -> bool:
         """One pass; whether the host was read back as desired."""
         started_at = time.monotonic()
-        self._remember()
         state = self._link.state
         if state is None:
             return True
+        remembered = self._remember()
         if any(reason.source is Source.NAMES for reason in reasons):
             watch.namespaces()
         now = Pass(state=state, reasons=reasons, forget=self._wake.forget)
-        outcomes = run_pass(now, stages)
+        outcomes = (remembered, *run_pass(now, stages))
         self._reporter.show(account.of(now, outcomes, took_s=time.monotonic() - started_at))
         watch.namespaces()
         if AUDIT in reasons or any(outcome.changes for outcome in outcomes if outcome.stage == Dnsmasq.name):
             watch.processes(self._dnsmasq.pids())
         return not now.held_back and not any(outcome.failure or outcome.wrong for outcome in outcomes)
 
-    def _remember(self) -> None:
-        """Put the newest state on disk before it is applied, so that a restart goes on from it, never back."""
+    def _remember(self) -> Outcome:
+        """Put the newest state on disk before it is applied, so that a restart goes on from it, never back.
+
+        The host follows it all the same where that fails; only a restart without the server would go back.
+        """
         state = self._link.state
-        if state is not None and state is not self._remembered:
+        if state is not self._remembered:
             try:
                 self._disk.write(self._link.to_remember())
-                self._remembered = state
             except DriverError as error:
-                log.warning("state.not_remembered", because=str(error))
+                return Outcome(stage=MEMORY, failure=str(error))
+            self._remembered = state
+        return Outcome(stage=MEMORY)
 
 
 def _end(broken: threading.ExceptHookArgs) -> None:

@@ -13,7 +13,10 @@ from warren.sync.messages import ObjectStatus
 
 WIRED = ObjectStatus(status="wired")
 ABSENT = ObjectStatus(status="absent")
+MEMORY: Final = "memory"
+"""What goes before the stages: the state is put on disk."""
 SHOWS: Final[Mapping[str, frozenset[str]]] = {
+    MEMORY: frozenset(),
     "bridges": frozenset({"port", "router", "dhcp"}),
     "underlay": frozenset(),
     "filters": frozenset({"port"}),

@@ -115,7 +115,7 @@ def decode_message(line: bytes) -> StateMessage:
     try:
         return _messages.decode(line)
     except UNREADABLE as error:
-        raise Rejected(f"the server sent a line that is not a state message: {error}") from error
+        raise Rejected(f"this is not a state message: {error}") from error
 
 
 def decode_report(body: bytes) -> Report:
