@@ -554,6 +554,24 @@ def test_a_tap_put_straight_on_br_int_past_its_groups_stays_dead_and_says_why(es
         client.delete("port", port.id)
 
 
+def test_an_interface_that_ovs_cannot_open_is_a_complaint_until_it_is_there(estate: Estate) -> None:
+    network, config = estate.host("network"), estate.lab.host("network") / "run" / "warren" / "agent.toml"
+    before = config.read_text()
+    estate.kill_agent("network")
+    config.write_text(before.replace('interface = "eth1"', 'interface = "eth7"'))
+    try:
+        with estate.logs("network", "object.wrong", "object=host", "could not open network device eth7"):
+            control.run_agent(estate.lab, network)
+        with estate.logs("network", "object.right", "object=host"):
+            network.must("ip", "link", "add", "eth7", "type", "veth", "peer", "name", "eth8")
+    finally:
+        estate.kill_agent("network")
+        config.write_text(before)
+        network.run("ip", "link", "delete", "eth7")
+        estate.start_agent("network")
+    estate.wait_for_world()
+
+
 def test_a_state_that_cannot_be_put_on_disk_is_followed_and_complained_of_once(estate: Estate) -> None:
     compute, client = estate.host("compute2"), estate.client
     compute.must("mount", "-t", "tmpfs", "-o", "ro", "none", "/run/warren/state")

@@ -37,7 +37,7 @@ class Bridges:
             left = plan(desired, present_rows(switch, desired))
             if not left:
                 self._known = desired
-                return Outcome(stage=self.name, changes=changes)
+                return Outcome(stage=self.name, changes=changes, wrong=_unopened(desired, switch))
             say(left, ROWS, self._known, now)
             if now.is_dry:
                 break
@@ -53,6 +53,15 @@ def _wrong(left: Plan[str, Row], failed: Mapping[str, str], switch: Switch) -> d
     """Owner of each row that is still not right -> why."""
     rows = {**left.add, **{key: desired for key, (_, desired) in left.change.items()}}
     return {_owner(row, switch): failed.get(key, f"{key} in OVSDB is not as it should be") for key, row in rows.items()}
+
+
+def _unopened(desired: Mapping[str, Row], switch: Switch) -> dict[str, str]:
+    """Owner of each port that is there as it should be and that ovs-vswitchd could not open all the same -> why.
+
+    An error beside a valid number is an old one: ovs-vswitchd may keep that of a patch port.
+    """
+    ports = [(row, switch.ports[row.name]) for row in desired.values() if isinstance(row, PortRow)]
+    return {_owner(row, switch): port.error for row, port in ports if port.error and not port.has_ofport}
 
 
 def _owner(row: Row, switch: Switch) -> str:
