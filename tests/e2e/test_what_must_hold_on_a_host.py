@@ -247,6 +247,10 @@ def flow_changed(estate: Estate) -> None:
     estate.host("network").must("ovs-ofctl", "mod-flows", "br-tun", "table=4,actions=drop")
 
 
+def flow_replaced_by_another_cookies(estate: Estate) -> None:
+    estate.host("network").must("ovs-ofctl", "add-flow", "br-tun", "table=4,cookie=0x7,priority=0,actions=drop")
+
+
 def flow_added(estate: Estate) -> None:
     estate.host("network").must("ovs-ofctl", "add-flow", "br-int", "table=60,priority=4000,actions=NORMAL")
 
@@ -344,6 +348,7 @@ def every_rule_removed(estate: Estate) -> None:
 DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (flows_removed, ("flow.repair", "bridge=br-tun", "table=22", "had=nothing", "because=")),
     (flow_changed, ("flow.repair", "bridge=br-tun", "table=4", "had=drop", "because=")),
+    (flow_replaced_by_another_cookies, ("flow.repair", 'had="cookie=0x7, table=4', 'want="cookie=0x1000000000000,')),
     (flow_added, ("flow.repair", "bridge=br-int", "had=NORMAL", "want=nothing", "nothing asks for it")),
     (tag_changed, ("ovsdb.repair", "tag=77", "the local VLAN of its network")),
     (bridge_removed, ("ovsdb.repair", "row=bridge/br-tun", "had=nothing", "part of every host")),

@@ -41,6 +41,15 @@ def test_what_nobody_asked_to_change_is_a_repair_with_before_after_and_reason(li
     assert (told["c"]["had"], told["c"]["want"], told["c"]["because"]) == ("3", "nothing", "nothing asks for it")
 
 
+def test_before_and_after_never_read_the_same(lines: Lines) -> None:
+    terse: Wording[str, int] = Wording(
+        event="thing", where=lambda key, _: {"key": key}, text=lambda _: "x", because=str
+    )
+    say(plan({"a": 1}, {"a": 7}), terse, {"a": 1}, now())
+    say(plan({"a": 1}, {}), terse, {"a": 1}, now())
+    assert [(line["had"], line["want"]) for line in lines] == [("7", "1"), ("nothing", "x")]
+
+
 def test_what_follows_from_a_new_state_or_is_seen_for_the_first_time_is_no_repair(lines: Lines) -> None:
     say(plan({"a": 2}, {"a": 1, "b": 1}), WORDS, {"a": 1, "b": 1}, now())
     say(plan({"a": 2}, {"a": 1}), WORDS, None, now())

@@ -79,10 +79,13 @@ def _line(change: Change[K, V], wording: Wording[K, V], now: Pass) -> dict[str, 
     if value is None:
         raise Impossible("a change has neither a before nor an after")
     because = wording.because(value) if change.want is not None else "nothing asks for it"
+    had, want = ("nothing" if each is None else wording.text(each) for each in (change.had, change.want))
+    if had == want:  # they differ in what is not worth a word usually, a flow's cookie for instance
+        had, want = str(change.had), str(change.want)
     return {
         **wording.where(change.key, value),
-        "had": "nothing" if change.had is None else wording.text(change.had),
-        "want": "nothing" if change.want is None else wording.text(change.want),
+        "had": had,
+        "want": want,
         "because": because,
         "revision": now.state.revision,
     }
