@@ -65,6 +65,13 @@ def test_an_interface_is_plugged_once_however_often_it_is_asked(ovs: PrivateOvs,
     assert ovs.vsctl("get", "Port", vif.on_switch, "tag").strip() == "[]"
 
 
+def finishes_frames(interface: str) -> bool:
+    """Whether an interface sends no frame on that lacks a checksum or is still to be cut into segments."""
+    lines = run(["ethtool", "-k", interface]).splitlines()
+    told = dict(line.strip().split(": ", 1) for line in lines[1:])
+    return all(told[feature].startswith("off") for feature in ("tx-checksumming", "tx-tcp-segmentation"))
+
+
 @pytest.mark.parametrize("mode", Plug)
 def test_the_host_has_no_ipv6_on_an_instances_interfaces(ovs: PrivateOvs, mode: Plug) -> None:
     vif = instance_interface(mode)
@@ -74,15 +81,18 @@ def test_the_host_has_no_ipv6_on_an_instances_interfaces(ovs: PrivateOvs, mode: 
         assert Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").read_text() == "1\n"
 
 
-def test_the_instance_has_the_ports_address_and_finishes_its_checksums(ovs: PrivateOvs) -> None:
-    vif = instance_interface(Plug.OVS)
+@pytest.mark.parametrize("mode", Plug)
+def test_frames_are_finished_right_in_front_of_the_switch_and_not_before(ovs: PrivateOvs, mode: Plug) -> None:
+    vif = instance_interface(mode)
     plug(vif)
     assert vif.namespace is not None
     assert ovs.vsctl("list-ports", "br-int")
     with netns.entered(vif.namespace):
         link = netlink.read_links()["eth0"]
         assert (link.mac_address, link.mtu_bytes) == (vif.mac_address, 1410)
-        assert "tx-checksumming: off" in run(["ethtool", "-k", "eth0"])
+        finishing = {name for name in ("eth0",) if finishes_frames(name)}
+    finishing |= {name for name in links_of(vif) if name.startswith("qvb") and finishes_frames(name)}
+    assert finishing == {"eth0" if mode is Plug.OVS else names.qvb(vif.port_id)}
 
 
 @pytest.mark.parametrize("missing", ["nothing", "qbr", "qvo", "tap", "br-int's port", "everything"])

@@ -81,18 +81,16 @@ def make(vif: Vif) -> None:
 
 
 def _make_tap(vif: Vif, tap: str) -> None:
-    """A TAP device, or a veth whose other end is eth0 of the instance.
-
-    A veth hands checksums on unfinished, which a userspace switch would send on so: the instance finishes them itself.
-    """
+    """A TAP device, or a veth whose other end is eth0 of the instance."""
     mtu = str(vif.mtu_bytes)
     if vif.namespace is None:
         run(["ip", "tuntap", "add", "dev", tap, "mode", "tap"])
     else:
         far = ["peer", "name", INSTANCE_INTERFACE, "address", vif.mac_address, "mtu", mtu, "netns", vif.namespace]
         run(["ip", "link", "add", tap, "mtu", mtu, "type", "veth", *far])
-        with netns.entered(vif.namespace):
-            run(["ethtool", "-K", INSTANCE_INTERFACE, "tx", "off"])
+        if vif.plug is Plug.OVS:
+            with netns.entered(vif.namespace):
+                _finish_frames(INSTANCE_INTERFACE)
     _silence(tap)
 
 
@@ -103,12 +101,21 @@ def _make_bridge(vif: Vif, present: dict[str, netlink.Link]) -> None:
         run(["ip", "link", "add", qbr, "type", "bridge", *BRIDGE_OPTIONS])
     if qvo not in present:
         run(["ip", "link", "add", qvo, "mtu", mtu, "type", "veth", "peer", "name", qvb, "mtu", mtu])
+    _finish_frames(qvb)
     for name in (qbr, qvb, qvo):
         _silence(name)
     for name in (names.tap(vif.port_id), qvb):
         run(["ip", "link", "set", name, "master", qbr])
     for name in (qbr, qvb, qvo):
         run(["ip", "link", "set", name, "up"])
+
+
+def _finish_frames(interface: str) -> None:
+    """The last interface in front of the switch makes segments and checksums: one in userspace would leave them undone.
+
+    With the hybrid plug that is qvb: until there a bridge and its iptables see up to 64 KB as one frame.
+    """
+    run(["ethtool", "-K", interface, "tx", "off"])
 
 
 def _silence(interface: str) -> None:
