@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,20 @@ def test_down_after_kill_9_of_up_itself(name: str) -> None:
             time.sleep(0.005)
         starting.kill()
     assert warren("down", "--name", name).returncode == 0
+    assert is_gone(name)
+
+
+def test_a_lab_is_taken_down_by_several_at_once(name: str) -> None:
+    assert warren("up", "--name", name, "--hosts", "2").returncode == 0
+    for number in range(5_000):  # so that none is done before the others are there
+        (LABS / name / "instances" / str(number)).touch()
+    with ExitStack() as every:
+        downs = [
+            every.enter_context(subprocess.Popen([*COMMAND, "down", "--name", name], stderr=subprocess.PIPE, text=True))
+            for _ in range(3)
+        ]
+        ends = [(down.communicate()[1], down.returncode) for down in downs]
+    assert ends == [("", 0)] * 3
     assert is_gone(name)
 
 

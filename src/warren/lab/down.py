@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +52,20 @@ def take_down(name: str) -> Removed:
     made = Manifest(directory / "manifest.jsonl").read()
     ended = processes.end(name)
     if directory.exists():
-        # Sockets and files only: every mount under it was made in namespaces that are gone.
-        shutil.rmtree(directory)
+        _remove(directory)
         _remove_if_empty(LABS, LABS.parent)
         made = made or (Made(kind="directory", name=str(directory)),)
     return Removed(ended=ended, made=made)
+
+
+def _remove(directory: Path) -> None:
+    """Sockets and files only: every mount under it was made in namespaces that are gone.
+
+    Whoever takes the same lab down at the same time removes some of them.
+    """
+    while directory.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(directory)
 
 
 def _remove_if_empty(*directories: Path) -> None:
