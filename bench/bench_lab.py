@@ -64,7 +64,7 @@ def _site() -> Iterator[Site]:
         network = client.create_network("n1")
         subnet = client.create_subnet("s1", network, "10.77.0.0/24", GATEWAY)
         external = client.create_external_network("public", control.PHYSICAL_NETWORK)
-        client.create_external_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
+        client.create_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, pool=EXTERNAL_POOL)
         (group,) = client.groups(project_id=network.project_id, name="default")
         client.allow(group, "icmp")
         vm = boot(made, client, name="vm1", on_host="compute1", network=network, kind=Kind.NETNS)

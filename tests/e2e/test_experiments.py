@@ -52,7 +52,7 @@ def results(out: Path) -> dict[str, Any]:
         ("--tunnel", "vxlan", "--plug", "hybrid", "--mode", "learning"),
         ("--tunnel", "gre", "--plug", "hybrid", "--mode", "learning"),
         ("--tunnel", "vxlan", "--plug", "ovs", "--mode", "learning"),
-        ("--tunnel", "gre", "--plug", "ovs", "--mode", "l2pop"),
+        ("--tunnel", "gre", "--plug", "ovs", "--mode", "l2pop", "--network-hosts", "2"),
         ("--tunnel", "vxlan", "--plug", "hybrid", "--mode", "l2pop"),
         ("--tunnel", "vxlan", "--plug", "hybrid", "--mode", "learning", "--instance", "qemu"),
     ],

@@ -114,7 +114,7 @@ def test_when_a_network_host_dies_another_routes_and_serves_in_its_place(mode: T
     with site(plug=Plug.HYBRID, mode=mode, network_hosts=2) as here:
         client = here.client
         outside = client.create_external_network("public", control.PHYSICAL_NETWORK)
-        client.create_external_subnet("public-v4", outside, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
+        client.create_subnet("public-v4", outside, EXTERNAL_CIDR, WORLD_ADDRESS, pool=EXTERNAL_POOL)
         red = here.network("red")
         router = client.create_router("r1")
         client.set_gateway(router, outside)

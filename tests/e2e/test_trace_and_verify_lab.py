@@ -106,7 +106,7 @@ def asked(estate: Estate, sender: str, receiver: str, what: str = "icmp") -> Tra
 def populate(lab: LabDirectory) -> Site:
     client = control.wait_for_server(lab)
     external = client.create_external_network("public", control.PHYSICAL_NETWORK)
-    client.create_external_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
+    client.create_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, pool=EXTERNAL_POOL)
     is_secured = lab.plan.plug is Plug.HYBRID
     red, blue = (client.create_network(name, port_security=is_secured) for name in ("red", "blue"))
     inside = client.create_subnet("red", red, "192.168.5.0/24", "192.168.5.1")

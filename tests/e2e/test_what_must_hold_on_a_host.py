@@ -147,7 +147,7 @@ def lab() -> Iterator[LabDirectory]:
 def estate(lab: LabDirectory) -> Estate:
     client = control.wait_for_server(lab)
     external = client.create_external_network("public", control.PHYSICAL_NETWORK)
-    client.create_external_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
+    client.create_subnet("outside", external, EXTERNAL_CIDR, WORLD_ADDRESS, pool=EXTERNAL_POOL)
     for group in client.groups():
         client.allow(group, "icmp")
     network = client.create_network("inside")

@@ -103,9 +103,11 @@ class GroupRule(msgspec.Struct, frozen=True, kw_only=True):
 class Agent(msgspec.Struct, frozen=True, kw_only=True):
     """An agent as the API lists it."""
 
+    id: str
     host: str
     binary: str
     alive: bool
+    admin_state_up: bool
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,31 +151,16 @@ class Client:
         }
         return self._create("network", body, Network)
 
-    def create_subnet(self, name: str, network: Network, cidr: str, gateway_ip: str) -> Subnet:
-        """A subnet with DHCP."""
-        self._say(
-            f"openstack subnet create {name} --network {network.name} --subnet-range {cidr} --gateway {gateway_ip}"
-        )
-        body = {"name": name, "network_id": network.id, "ip_version": 4, "cidr": cidr, "gateway_ip": gateway_ip}
-        return self._create("subnet", body, Subnet)
-
-    def create_external_subnet(
-        self, name: str, network: Network, cidr: str, gateway_ip: str, pool: tuple[str, str]
+    def create_subnet(
+        self, name: str, network: Network, cidr: str, gateway_ip: str, *, pool: tuple[str, str] | None = None
     ) -> Subnet:
-        """A subnet of an external network: no DHCP, addresses from `pool` only."""
-        self._say(
-            f"openstack subnet create {name} --network {network.name} --subnet-range {cidr} --gateway {gateway_ip} "
-            f"--no-dhcp --allocation-pool start={pool[0]},end={pool[1]}"
-        )
-        body = {
-            "name": name,
-            "network_id": network.id,
-            "ip_version": 4,
-            "cidr": cidr,
-            "gateway_ip": gateway_ip,
-            "enable_dhcp": False,
-            "allocation_pools": [{"start": pool[0], "end": pool[1]}],
-        }
+        """A subnet with DHCP; with `pool`, as an external network has it: no DHCP, and addresses from `pool` only."""
+        range_ = f"--subnet-range {cidr} --gateway {gateway_ip}"
+        only = f" --no-dhcp --allocation-pool start={pool[0]},end={pool[1]}" if pool else ""
+        self._say(f"openstack subnet create {name} --network {network.name} {range_}{only}")
+        body = {"name": name, "network_id": network.id, "ip_version": 4, "cidr": cidr, "gateway_ip": gateway_ip}
+        if pool:
+            body |= {"enable_dhcp": False, "allocation_pools": [{"start": pool[0], "end": pool[1]}]}
         return self._create("subnet", body, Subnet)
 
     def create_router(self, name: str) -> Router:
@@ -241,6 +228,11 @@ class Client:
         """A floating IP that leads to a port."""
         self._say(f"openstack floating ip create {external.name} --port {port.name}")
         return self._create("floatingip", {"floating_network_id": external.id, "port_id": port.id}, FloatingIp)
+
+    def set_agent(self, agent: Agent, *, is_in_service: bool) -> None:
+        """Drain an agent, or put it back into service."""
+        self._say(f"openstack network agent set {'--enable' if is_in_service else '--disable'} {agent.id}")
+        self._request("PUT", f"/v2.0/agents/{agent.id}", {"agent": {"admin_state_up": is_in_service}})
 
     def delete(self, kind: str, identity: str) -> None:
         """Delete one object; that it is gone already is no error. `kind` is singular: `network`, `floatingip`."""

@@ -13,6 +13,7 @@ from warren.lab import control, machine
 from warren.lab.directory import LabDirectory
 from warren.lab.experiments import five, four, one, results, six, sweep, three, two
 from warren.lab.experiments.scene import Scene, Tell
+from warren.lab.experiments.standby import others_standing_by
 from warren.lab.instances import Kind, qemu
 from warren.lab.plan import LabPlan
 
@@ -36,15 +37,12 @@ def check_lab(plan: LabPlan, kind: Kind) -> None:
     """Say what the experiments lack on a lab like this.
 
     Raises:
-        Invalid: they speak of one network host and of compute1 and compute2, which it does not have.
+        Invalid: they speak of compute1 and compute2, which it does not have.
         Unmet: its instances would lack something.
     """
-    names = [host.name for host in plan.hosts]
-    if sum(host.is_network for host in plan.hosts) != 1 or not {"compute1", "compute2"} <= set(names):
+    if not {"compute1", "compute2"} <= {host.name for host in plan.hosts}:
         raise Invalid(
-            "WrongLab",
-            f"The experiments speak of one network host, compute1 and compute2; lab '{plan.name}' has "
-            f"{', '.join(names)}.",
+            "WrongLab", f"The experiments speak of compute1 and compute2; lab '{plan.name}' has {plan.host_names()}."
         )
     if kind is Kind.QEMU:
         qemu.check()
@@ -59,13 +57,14 @@ def run(lab: LabDirectory, numbers: Sequence[int], *, kind: Kind, out: Path, tel
     at = datetime.now(timezone.utc)
     with _alone(lab):
         scene = Scene(lab=lab, credentials=control.admin(lab), out=out, kind=kind, tell=tell)
-        sweep.sweep(scene)
-        done = []
-        for number in numbers:
-            is_whole = _run_one(scene, number)
-            done.append(scene.current)
-            if not is_whole:
-                break
+        with others_standing_by(scene):
+            sweep.sweep(scene)
+            done = []
+            for number in numbers:
+                is_whole = _run_one(scene, number)
+                done.append(scene.current)
+                if not is_whole:
+                    break
     return results.Run(
         lab=_described(lab, kind), started_at=at.isoformat(), took_s=time.monotonic() - started, experiments=done
     )

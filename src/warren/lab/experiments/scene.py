@@ -57,7 +57,7 @@ class Scene:
 
     @property
     def network_host(self) -> str:
-        """The host that has the router and the DHCP server."""
+        """The host that has the router and the DHCP server; of several network hosts the others stand by."""
         return next(planned.name for planned in self.lab.plan.hosts if planned.is_network)
 
     @property

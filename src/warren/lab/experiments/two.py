@@ -40,7 +40,7 @@ def run(scene: Scene) -> None:
 
 def _external_network(scene: Scene) -> None:
     external = scene.client.create_external_network("public", PHYSICAL_NETWORK)
-    scene.client.create_external_subnet("public-v4", external, EXTERNAL_CIDR, WORLD_ADDRESS, EXTERNAL_POOL)
+    scene.client.create_subnet("public-v4", external, EXTERNAL_CIDR, WORLD_ADDRESS, pool=EXTERNAL_POOL)
     scene.objects.external = external
 
 

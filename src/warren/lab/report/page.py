@@ -70,8 +70,9 @@ def _entry(found: Experiment) -> str:
 def _picture(run: Run, hosts: Sequence[Mapping[str, Any]], colour: Mapping[str, str]) -> str:
     """With what the experiments put on each host."""
     last = max((found.number for found in run.experiments), default=0)
+    first = next((str(host["name"]) for host in hosts if host["role"] == "network"), "")
     guests = {
-        "network": ("qrouter", "qdhcp") if last >= 2 else (),
+        first: ("qrouter", "qdhcp") if last >= 2 else (),
         "compute1": ("vm1",) if last >= 3 else (),
         "compute2": ("vm2",) if last >= 6 else (),
     }
