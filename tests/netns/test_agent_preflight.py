@@ -13,11 +13,11 @@ from warren.testing.ovs import private_ovs, wait_until
 pytestmark = pytest.mark.root
 
 
-def config(folder: Path, db: str, more: str = "") -> Path:
+def config(folder: Path, db: str, more: str = "", *, interface: str = 'interface = "nic"') -> Path:
     path = folder / "agent.toml"
     path.write_text(
         f'host = "h"\nstate_dir = "{folder}/state"\nplug = "ovs"\n[server]\nurl = "http://127.0.0.1:9"\n'
-        f'[tunnel]\nlocal_ip = "10.9.0.1/24"\n[ovs]\ndb = "{db}"\n{more}'
+        f'[tunnel]\nlocal_ip = "10.9.0.1/24"\n{interface}\n[ovs]\ndb = "{db}"\ndatapath_type = "netdev"\n{more}'
     )
     return path
 
@@ -50,6 +50,14 @@ def test_an_open_vswitch_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert refused.stderr.startswith("warren: Open vSwitch does not answer (")
     assert refused.stderr.endswith("): systemctl start openvswitch-switch\n")
     assert not (tmp_path / "state").exists()
+
+
+def test_a_switch_in_userspace_without_a_way_out_for_its_tunnels_is_named(tmp_path: Path) -> None:
+    with private_ovs() as ovs:
+        refused = agent(config(tmp_path, ovs.db, interface=""))
+        assert refused.returncode == 2
+        assert refused.stderr.endswith("name it as `interface` in [tunnel]\n")
+        assert ovs.vsctl("list-br") == ""
 
 
 def test_without_any_state_a_single_pass_says_so_and_changes_nothing(tmp_path: Path) -> None:

@@ -44,11 +44,20 @@ def check(config: AgentConfig, ovsdb: Ovsdb) -> Switch:
 
 
 def layout_of(config: AgentConfig, switch: Switch) -> Layout:
-    """What this host is, by its configuration and by what is there."""
+    """What this host is, by its configuration and by what is there.
+
+    Raises:
+        Unmet: the userspace datapath would have no way out for its tunnels.
+    """
     datapath_type = config.ovs.datapath_type
     if datapath_type == "auto":
         present = switch.bridges.get(INTEGRATION_BRIDGE)
         datapath_type = (present.datapath_type if present else "") or ("system" if MODULE.exists() else "netdev")
+    if datapath_type == "netdev" and config.tunnel.interface is None:
+        raise Unmet(
+            "Open vSwitch runs in userspace here (datapath_type netdev): the interface through which tunnels leave "
+            "must be a port of the switch, so name it as `interface` in [tunnel]"
+        )
     return Layout(
         datapath_type=datapath_type,
         local_ip=str(config.tunnel.local_ip.ip),

@@ -1,7 +1,7 @@
 """Stage `underlay`: with the userspace datapath the tunnel endpoint's address is on br-phy, beside the NIC.
 
 Userspace tunnelling routes through an OVS bridge; with the kernel's datapath the host's own routing serves and this
-stage has nothing to do.
+stage only looks whether the host has the address.
 """
 
 from ipaddress import IPv4Interface
@@ -36,13 +36,15 @@ class Underlay:
 
     def __init__(self, interface: str | None, address: IPv4Interface) -> None:
         self._interface = interface
-        self._address = str(address)
+        self._address = address
         self._is_settled = interface is None
 
     def run(self, now: Pass) -> Outcome:
         """Settle, if there is a tunnel endpoint to look after and something happened to it."""
         interface = self._interface
-        if interface is None or (self._is_settled and not self._is_touched(now, interface)):
+        if interface is None:
+            return Outcome(stage=self.name, failure=self._missing())
+        if self._is_settled and not self._is_touched(now, interface):
             return Outcome(stage=self.name)
         desired = {
             UNDERLAY_BRIDGE: "up",
@@ -61,12 +63,20 @@ class Underlay:
         why = "; ".join(settled.failed.values())
         return Outcome(stage=self.name, changes=settled.changes, wrong={"": why} if why else {})
 
+    def _missing(self) -> str:
+        """What is wrong with an address that is not ours to give."""
+        if netlink.is_local(str(self._address.ip)):
+            return ""
+        return f"no tunnel can end here: no interface has {self._address.ip}, the local_ip of [tunnel]; add it to one"
+
     def _is_touched(self, now: Pass, interface: str) -> bool:
         """A host with many ports has events all the time, so two interfaces are asked before everything is read."""
         if now.looks_everywhere:
             return True
         return "" in now.named(Source.LINKS) and not (
-            netlink.is_up(interface) and netlink.is_up(UNDERLAY_BRIDGE) and netlink.has(UNDERLAY_BRIDGE, self._address)
+            netlink.is_up(interface)
+            and netlink.is_up(UNDERLAY_BRIDGE)
+            and netlink.has(UNDERLAY_BRIDGE, str(self._address))
         )
 
     def _present(self, interface: str) -> dict[str, str]:
@@ -77,7 +87,7 @@ class Underlay:
         addresses = {
             f"{each.interface} {each.address}": ""
             for each in tables.addresses
-            if each.interface in ours and str(each.address) == self._address
+            if each.interface in ours and each.address == str(self._address)
         }
         parameter = arp_ignore(interface)
         return links | addresses | {parameter: sysctl.read(parameter)}
