@@ -5,6 +5,7 @@ change may have altered, so that nothing else is looked at again.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, Protocol
 
 from warren.core import state
@@ -187,7 +188,9 @@ def _rules(now: Snapshot, group_id: GroupId) -> tuple[state.GroupRule, ...]:
     )
 
 
+@lru_cache(maxsize=128)
 def _members(now: Snapshot, group_id: GroupId) -> tuple[str, ...]:
+    """The same for every host, and a change of one port tells every host of its groups: looked up once for all."""
     found: set[str] = set()
     for port in now.find(model.Port, "port.group", group_id):
         found.update(fixed.ip_address for fixed in port.fixed_ips)

@@ -14,6 +14,7 @@ def sweep(scene: Scene) -> None:
         Unreachable: the hosts did not follow in time.
     """
     client = scene.client
+    was_empty = not client.networks() and not load_all(scene.lab)
     for instance in load_all(scene.lab).values():
         boot.remove(scene.lab, client, instance)
     for floating in client.floating_ips():
@@ -29,6 +30,8 @@ def sweep(scene: Scene) -> None:
         client.delete("network", network.id)
     for group in client.groups():
         _sweep_rules(client, group)
+    if was_empty:  # what is on the hosts all the same is nothing that they would follow, and for experiment 1 to find
+        return
     api.wait_until(lambda: _is_quiet(scene), "Every host following the deletion of all networks", WITHIN_S, every_s=0.1)
 
 
