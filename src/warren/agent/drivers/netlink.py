@@ -115,11 +115,11 @@ def has(interface: str, cidr: str) -> bool:
     return answer is not None and answer[20:24] == ip_interface(cidr).ip.packed
 
 
-def is_local(address: str) -> bool:
-    """Whether an IPv4 address is this namespace's own, on whichever interface."""
+def is_local(cidr: str) -> bool:
+    """Whether an IPv4 address is one of this namespace's own, on whichever interface."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
         try:
-            probe.bind((address, 0))
+            probe.bind((str(ip_interface(cidr).ip), 0))
         except OSError:
             return False
         return True

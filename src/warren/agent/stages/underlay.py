@@ -36,8 +36,8 @@ class Underlay:
 
     def __init__(self, interface: str | None, address: IPv4Interface) -> None:
         self._interface = interface
-        self._address = address
-        self._is_settled = interface is None
+        self._address = str(address)
+        self._is_settled = False
 
     def run(self, now: Pass) -> Outcome:
         """Settle, if there is a tunnel endpoint to look after and something happened to it."""
@@ -65,18 +65,17 @@ class Underlay:
 
     def _missing(self) -> str:
         """What is wrong with an address that is not ours to give."""
-        if netlink.is_local(str(self._address.ip)):
+        if netlink.is_local(self._address):
             return ""
-        return f"no tunnel can end here: no interface has {self._address.ip}, the local_ip of [tunnel]; add it to one"
+        address, _, _ = self._address.partition("/")
+        return f"no tunnel can end here: no interface has {address}, the local_ip of [tunnel]; add it to one"
 
     def _is_touched(self, now: Pass, interface: str) -> bool:
         """A host with many ports has events all the time, so two interfaces are asked before everything is read."""
         if now.looks_everywhere:
             return True
         return "" in now.named(Source.LINKS) and not (
-            netlink.is_up(interface)
-            and netlink.is_up(UNDERLAY_BRIDGE)
-            and netlink.has(UNDERLAY_BRIDGE, str(self._address))
+            netlink.is_up(interface) and netlink.is_up(UNDERLAY_BRIDGE) and netlink.has(UNDERLAY_BRIDGE, self._address)
         )
 
     def _present(self, interface: str) -> dict[str, str]:
@@ -87,7 +86,7 @@ class Underlay:
         addresses = {
             f"{each.interface} {each.address}": ""
             for each in tables.addresses
-            if each.interface in ours and each.address == str(self._address)
+            if each.interface in ours and each.address == self._address
         }
         parameter = arp_ignore(interface)
         return links | addresses | {parameter: sysctl.read(parameter)}
