@@ -366,6 +366,7 @@ def planted(site: Site) -> dict[str, Planted]:
     tunnelled = f"strip_vlan,load:{key}->NXM_NX_TUN_ID[],output:{to_network}"
     inside = f"ip -n {site.router} -o link show | sed -n 's/.*: \\(qr-[^:@]*\\)[:@].*/\\1/p' | head -1"
     gateway = f"ip netns exec {site.router} iptables"
+    routing = f"ip -n {site.router}"
     return {
         "a frame put into another network": Planted(
             host="compute1", kind="frame-crosses-networks",
@@ -422,6 +423,22 @@ def planted(site: Site) -> dict[str, Planted]:
             host="network", kind="interface-down", damage=f"ip -n {site.router} link set $({inside}) down",
             repair=f"ip -n {site.router} link set $({inside}) up",
         ),
+        "a route of a router that refuses": Planted(
+            host="network", kind="route-refuses", damage=f"{routing} route add blackhole {WORLD_ADDRESS}",
+            repair=f"{routing} route del blackhole {WORLD_ADDRESS}",
+        ),
+        "a routing rule of a router that refuses": Planted(
+            host="network", kind="routing-rule-refuses", damage=f"{routing} rule add from {vm1.address} prohibit",
+            repair=f"{routing} rule del from {vm1.address} prohibit",
+        ),
+        "a routing rule past a router's routes": Planted(
+            host="network", kind="unasked-routing-rule", damage=f"{routing} rule add from {vm1.address} lookup 77",
+            repair=f"{routing} rule del from {vm1.address} lookup 77",
+        ),
+        "a router whose routes no rule leads to": Planted(
+            host="network", kind="routes-not-looked-at", damage=f"{routing} rule del pref 32766",
+            repair=f"{routing} rule add pref 32766 table main",
+        ),
         "an underlay too small": Planted(
             host="network", kind="mtu-too-small", damage="ip link set eth0 mtu 1300", repair="ip link set eth0 mtu 1500",
         ),
@@ -453,6 +470,10 @@ PLANTED: Final = (
     "a port that is not plugged",
     "a namespace that the API does not know",
     "a router's interface that is down",
+    "a route of a router that refuses",
+    "a routing rule of a router that refuses",
+    "a routing rule past a router's routes",
+    "a router whose routes no rule leads to",
     "an underlay too small",
     "a floating IP without its rule",
     "a chain of a security group that was emptied",

@@ -98,12 +98,17 @@ def test_ip_neigh_as_text_and_as_json_say_the_same() -> None:
 
 
 def test_ip_rule_as_text_and_as_json_say_the_same() -> None:
-    text = "0:\tfrom all lookup local\n100:\tfrom 10.0.0.0/8 lookup 16"
+    text = "0:\tfrom all lookup local\n100:\tfrom 10.0.0.0/8 lookup 16\n101:\tfrom all iif qr-1 prohibit\n102:\tfrom x"
     objects = [
         {"priority": 0, "src": "all", "table": "local"},
         {"priority": 100, "src": "10.0.0.0", "srclen": 8, "table": "16"},
+        {"priority": 101, "src": "all", "iif": "qr-1", "action": "prohibit"},
     ]
-    assert iproute.read_rules(page(text)) == iproute.read_rules(page(json.dumps(objects)))
+    as_text = page(text)
+    rules = iproute.read_rules(as_text)
+    assert rules == iproute.read_rules(page(json.dumps(objects)))
+    assert [rule.refusal for rule in rules] == ["", "", "prohibit"]
+    assert [problem.line for problem in as_text.problems] == [4]
 
 
 def test_bridge_fdb_as_text_and_as_json_say_the_same() -> None:

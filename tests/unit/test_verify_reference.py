@@ -198,6 +198,18 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
     "a router that does not forward": (
         edit(f"network/sysctl_{ROUTER}", r"(net.ipv4.ip_forward = )1", r"\g<1>0"), "router-does-not-forward", "network",
     ),
+    "a route that refuses": (
+        edit(f"network/ns_{ROUTER}", r"^# ip route$", r"\g<0>\nblackhole 203.0.113.1"), "route-refuses", "network",
+    ),
+    "a routing rule that refuses": (
+        edit(f"network/ns_{ROUTER}", r"^0:\s+from all lookup local$", r"\g<0>\n77:\tfrom 192.168.1.139 prohibit"), "routing-rule-refuses", "network",
+    ),
+    "a routing rule past the router's routes": (
+        edit(f"network/ns_{ROUTER}", r"^0:\s+from all lookup local$", r"\g<0>\n77:\tfrom 192.168.1.139 lookup 77"), "unasked-routing-rule", "network",
+    ),
+    "routes that no rule leads to": (
+        edit(f"network/ns_{ROUTER}", r"^32766:.*\n", ""), "routes-not-looked-at", "network",
+    ),
     "a floating IP without its rule": (
         edit(f"network/iptables-save_{ROUTER}", r"^-A neutron-l3-agent-PREROUTING -d 203\.0\.113\.165/32 -j DNAT.*\n", ""),
         "floating-ip-not-translated", "network",
@@ -259,6 +271,16 @@ def test_a_standby_router_is_no_fault(copy: Path) -> None:
     )(copy)
     kinds = {found.kind for found in judged(copy, names()).findings}
     assert kinds.isdisjoint({"interface-down", "floating-ip-not-held", "floating-ip-not-translated"})
+
+
+def test_a_distributed_routers_own_rules_and_the_kernels_unreachable_default_are_no_fault(copy: Path) -> None:
+    own = "40000:\\tfrom 192.168.1.139 lookup 16\\n3232235777:\\tfrom 192.168.1.1/24 lookup 3232235777"
+    edit(f"network/ns_{ROUTER}", r"^32767:.*$", rf"\g<0>\n{own}")(copy)
+    unreachable = "unreachable default dev lo proto kernel metric 4294967295 error -101 pref medium"
+    elsewhere = "blackhole 203.0.113.1 table 99"
+    edit(f"network/ns_{ROUTER}", r"^# ip route$", rf"\g<0>\n{unreachable}\n{elsewhere}")(copy)
+    report = judged(copy, names())
+    assert (report.findings, report.problems) == ((), ())
 
 
 def test_the_worst_comes_first(copy: Path) -> None:

@@ -8,16 +8,22 @@ from ipaddress import ip_interface, ip_network
 from itertools import pairwise
 from typing import Any, Final
 
-from warren.inspect.snapshot.model import Address, BridgeAddress, KernelNeighbour, KernelRoute, Link, RoutingRule
+from warren.inspect.snapshot.model import (
+    REFUSING_TYPES,
+    Address,
+    BridgeAddress,
+    KernelNeighbour,
+    KernelRoute,
+    Link,
+    RoutingRule,
+)
 from warren.inspect.snapshot.text import Page, ip_of, mac_of, whole
 
 _LINK: Final = re.compile(r"^([0-9]{1,10}): ([^:@\s]+)(?:@(\S+))?: <([^>]*)>(.*)$")
 _INDEX: Final = re.compile(r"if\d{1,9}")
 """What stands for an interface in a namespace that has no name here."""
 _ONE_LINE: Final = re.compile(r"^([0-9]{1,10}): (\S+)\s+(inet6?) (\S+)")
-_ROUTE_TYPES: Final = frozenset(
-    {"unicast", "local", "broadcast", "multicast", "anycast", "unreachable", "blackhole", "prohibit", "throw"}
-)
+_ROUTE_TYPES: Final = frozenset({"unicast", "local", "broadcast", "multicast", "anycast", "throw", *REFUSING_TYPES})
 _KINDS: Final = frozenset({"bridge", "veth", "tun", "vxlan", "gretap", "bond", "vlan", "dummy", "openvswitch"})
 
 
@@ -215,10 +221,16 @@ def _text_rules(page: Page) -> Iterator[RoutingRule]:
         preference, _, rest = line.partition(":")
         words = rest.split()
         place = whole(preference.strip())
-        if place is None or words[:1] != ["from"] or len(words) < 4 or words[-2] != "lookup":
+        is_looking, is_refusing = words[-2:-1] == ["lookup"], words[-1:] and words[-1] in REFUSING_TYPES
+        if place is None or words[:1] != ["from"] or len(words) < 3 or not (is_looking or is_refusing):
             page.complain(number, 1, "this is not a line of ip rule that can be read")
             continue
-        yield RoutingRule(preference=place, source=words[1], table=words[-1], selector=" ".join(words[2:-2]))
+        yield RoutingRule(
+            preference=place,
+            source=words[1],
+            table=words[-1] if is_looking else "",
+            selector=" ".join(words[2:-2] if is_looking else [*words[2:-1], "action", words[-1]]),
+        )
 
 
 def read_neighbours(page: Page) -> tuple[KernelNeighbour, ...]:

@@ -150,6 +150,10 @@ class Link:
     addresses: tuple[Address, ...] = ()
 
 
+REFUSING_TYPES: Final = frozenset({"blackhole", "unreachable", "prohibit"})
+"""Types of routes, and actions of rules, by which the kernel drops."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelRoute:
     """A route of the kernel; destination `0.0.0.0/0` or `::/0` for the default."""
@@ -174,7 +178,12 @@ class RoutingRule:
     source: str
     table: str
     selector: str = ""
-    """What else the rule asks for; a rule with one is not modelled."""
+    """What else the rule asks for, `action prohibit` for one that refuses; a rule with one is not modelled."""
+
+    @property
+    def refusal(self) -> str:
+        """`blackhole`, `unreachable` or `prohibit` where what the rule is for goes nowhere; else empty."""
+        return next((word for word in self.selector.split() if word in REFUSING_TYPES), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

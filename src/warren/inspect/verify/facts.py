@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
-from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE
+from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
 from warren.inspect.parse import fields as f
-from warren.inspect.snapshot.model import DEAD_VLAN, HOST_NAMESPACE, Bridge, BridgePort, Estate, Host
+from warren.inspect.snapshot.model import DEAD_VLAN, HOST_NAMESPACE, Bridge, BridgePort, Estate, Host, Namespace
 from warren.inspect.snapshot.names import Names
 from warren.inspect.verify.tables import Tables, Unicast, goes_to, read_tables
 
@@ -16,6 +17,8 @@ Segment = tuple[str, int]
 
 _TYPES_BY_NUMBER: Mapping[int | str, tuple[str, ...]] = {3: ("gre",), 4: ("vxlan",), 6: ("geneve",)}
 """Neutron's and Warren's numbering, for a host that has no tunnel yet."""
+SERVICE_PREFIXES: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX, "snat-")
+"""Names of namespaces that are an agent's alone begin so: routers, DHCP servers, a distributed router's SNAT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,11 @@ class HostFacts:
     @property
     def name(self) -> str:
         return self.host.name
+
+    @property
+    def services(self) -> Iterator[Namespace]:
+        """Its routers and DHCP servers, as far as they were captured."""
+        return (ns for ns in self.host.namespaces if ns.name.startswith(SERVICE_PREFIXES) and ns.is_complete)
 
     @cached_property
     def tunnels(self) -> tuple[Tunnel, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from warren.core.names import (
-    DHCP_NAMESPACE_PREFIX,
     INTEGRATION_BRIDGE,
     ON_LINUX_BRIDGE,
     ROUTER_NAMESPACE_PREFIX,
@@ -12,10 +11,9 @@ from warren.core.names import (
 )
 from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Namespace
-from warren.inspect.verify.facts import EstateFacts, HostFacts
+from warren.inspect.verify.facts import SERVICE_PREFIXES, EstateFacts, HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 
-_SERVICE_PREFIXES: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX, "snat-")
 _SERVICE_LINKS: Final = ("qr-", "qg-", "sg-", "ha-", "tap")
 
 
@@ -26,9 +24,8 @@ def interface_findings(facts: HostFacts) -> Iterator[Finding]:
     yield from _lost_interfaces(facts)
     yield from _hybrid_plugs(facts)
     yield from _refusing_ports(facts)
-    for namespace in facts.host.namespaces:
-        if namespace.name.startswith(_SERVICE_PREFIXES) and namespace.is_complete:
-            yield from _namespace(facts, namespace)
+    for namespace in facts.services:
+        yield from _namespace(facts, namespace)
 
 
 def _patches(facts: HostFacts) -> Iterator[Finding]:
@@ -69,7 +66,7 @@ def _lost_interfaces(facts: HostFacts) -> Iterator[Finding]:
     inside = {link.name for ns in namespaces if ns.name != HOST_NAMESPACE for link in ns.links}
     if bridge is None or not any(ns.is_complete for ns in namespaces):
         return
-    if any(not ns.is_complete for ns in namespaces if ns.name.startswith(_SERVICE_PREFIXES)):
+    if any(not ns.is_complete for ns in namespaces if ns.name.startswith(SERVICE_PREFIXES)):
         return
     for port in bridge.ports:
         if port.type == "internal" and port.name.startswith(_SERVICE_LINKS) and port.name not in inside:
@@ -145,14 +142,6 @@ def _namespace(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
             what="net.ipv4.ip_forward is 0: the router forwards nothing",
             mend=f"ip netns exec {namespace.name} sysctl -w net.ipv4.ip_forward=1",
         )
-    links = {link.name for link in namespace.links}
-    for route in namespace.routes:
-        if route.device and route.device not in links:
-            yield Finding(
-                kind="route-to-nowhere", severity=Severity.OUTAGE, host=facts.name,
-                object=f"{route.destination} in {namespace.name}",
-                what=f"the route leads to {route.device}, which is not there", mend="remove or renew the route",
-            )  # fmt: skip
 
 
 def _serves(namespace: Namespace) -> bool:

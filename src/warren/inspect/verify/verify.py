@@ -18,6 +18,7 @@ from warren.inspect.verify.flows import flow_findings
 from warren.inspect.verify.intent import intent_findings
 from warren.inspect.verify.interfaces import interface_findings, mtu_findings
 from warren.inspect.verify.isolation import isolation_findings
+from warren.inspect.verify.routing import routing_findings
 from warren.inspect.verify.settings import setting_findings
 from warren.inspect.verify.tunnels import deaf_tunnels, tunnel_findings
 from warren.inspect.verify.vlans import untagged_findings, vlan_findings
@@ -80,6 +81,7 @@ def _of_one_host(facts: HostFacts) -> Iterator[Finding]:
     yield from deaf_tunnels(facts)
     yield from untagged_findings(facts)
     yield from interface_findings(facts)
+    yield from routing_findings(facts)
     yield from isolation_findings(facts)
 
 
