@@ -439,6 +439,17 @@ def planted(site: Site) -> dict[str, Planted]:
             host="network", kind="routes-not-looked-at", damage=f"{routing} rule del pref 32766",
             repair=f"{routing} rule add pref 32766 table main",
         ),
+        "a router whose policy drops": Planted(
+            host="network", kind="closed-chain", damage=f"{gateway} -P FORWARD DROP", repair=f"{gateway} -P FORWARD ACCEPT",
+        ),
+        "a rule of a router that nobody asked for": Planted(
+            host="network", kind="unasked-filter-rule", damage=f"{gateway} -A FORWARD -p icmp -j DROP",
+            repair=f"{gateway} -D FORWARD -p icmp -j DROP",
+        ),
+        "a rule of the host before its instances": Planted(
+            host="compute1", kind="ports-cut-off", damage=f"iptables -t raw -A PREROUTING -s {vm1.address} -j DROP",
+            repair=f"iptables -t raw -D PREROUTING -s {vm1.address} -j DROP",
+        ),
         "an underlay too small": Planted(
             host="network", kind="mtu-too-small", damage="ip link set eth0 mtu 1300", repair="ip link set eth0 mtu 1500",
         ),
@@ -474,6 +485,9 @@ PLANTED: Final = (
     "a routing rule of a router that refuses",
     "a routing rule past a router's routes",
     "a router whose routes no rule leads to",
+    "a router whose policy drops",
+    "a rule of a router that nobody asked for",
+    "a rule of the host before its instances",
     "an underlay too small",
     "a floating IP without its rule",
     "a chain of a security group that was emptied",

@@ -210,6 +210,14 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
     "routes that no rule leads to": (
         edit(f"network/ns_{ROUTER}", r"^32766:.*\n", ""), "routes-not-looked-at", "network",
     ),
+    "a router whose policy drops": (
+        edit(f"network/iptables-save_{ROUTER}", r"^:FORWARD ACCEPT \[8:672\]\n:OUTPUT", ":FORWARD DROP [8:672]\n:OUTPUT"),
+        "closed-chain", "network",
+    ),
+    "a rule of a router that nobody asked for": (
+        edit(f"network/iptables-save_{ROUTER}", r"^-A FORWARD -j neutron-filter-top$", r"\g<0>\n-A FORWARD -p icmp -j DROP"),
+        "unasked-filter-rule", "network",
+    ),
     "a floating IP without its rule": (
         edit(f"network/iptables-save_{ROUTER}", r"^-A neutron-l3-agent-PREROUTING -d 203\.0\.113\.165/32 -j DNAT.*\n", ""),
         "floating-ip-not-translated", "network",

@@ -13,6 +13,7 @@ from warren.inspect.snapshot.model import Estate, Host
 from warren.inspect.verify.asked import asked_findings
 from warren.inspect.verify.entries import entry_findings
 from warren.inspect.verify.facts import EstateFacts, HostFacts, host_facts
+from warren.inspect.verify.filters import filter_findings
 from warren.inspect.verify.finding import Finding, worst_first
 from warren.inspect.verify.flows import flow_findings
 from warren.inspect.verify.intent import intent_findings
@@ -82,6 +83,7 @@ def _of_one_host(facts: HostFacts) -> Iterator[Finding]:
     yield from untagged_findings(facts)
     yield from interface_findings(facts)
     yield from routing_findings(facts)
+    yield from filter_findings(facts)
     yield from isolation_findings(facts)
 
 
