@@ -406,6 +406,10 @@ def planted(site: Site) -> dict[str, Planted]:
             host="compute1", kind="port-on-wrong-vlan", damage=f"ovs-vsctl set Port {qvo1} tag={other_vlan}",
             repair=f"ovs-vsctl set Port {qvo1} tag={vlan}",
         ),
+        "a port that is a trunk": Planted(
+            host="compute1", kind="trunk-port", damage=f"ovs-vsctl set Port {qvo1} vlan_mode=trunk",
+            repair=f"ovs-vsctl clear Port {qvo1} vlan_mode",
+        ),
         "a port that the API does not know": Planted(
             host="compute1", kind="unknown-port",
             damage=f"ovs-vsctl add-port br-int stray -- set Interface stray type=internal external_ids:iface-id={NOBODY}",
@@ -477,6 +481,7 @@ PLANTED: Final = (
     "an output to nowhere",
     "a table that was emptied",
     "a tag of another network",
+    "a port that is a trunk",
     "a port that the API does not know",
     "a port that is not plugged",
     "a namespace that the API does not know",

@@ -114,6 +114,10 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
         ),
         "untagged-port", "compute2",
     ),
+    "a port that is a trunk": (
+        edit("compute2/ovs-vsctl_list_port", r"(name +: tap29dd27ad-7a\n(?:.*\n)*?vlan_mode +: )\[\]", r"\1trunk"),
+        "trunk-port", "compute2",
+    ),
     "a host left out of a flood": (
         edit("compute1/dump-flows_br-tun", r"(output:2),output:3$", r"\1"), "flood-misses-host", "compute1",
     ),
@@ -265,6 +269,12 @@ def test_a_missing_port_is_found_by_the_hosts_name_in_the_api(copy: Path) -> Non
     (copy / "compute1").rename(copy / "cmp1")
     edit("cmp1/ovs-vsctl_list_interface", r"iface-id=\"a73ec503", 'iface-id="b73ec503')(copy)
     assert "missing-port" in {finding.kind for finding in judged(copy, names()).findings}
+
+
+def test_a_port_that_carries_the_dead_vlan_alone_is_not_wired_yet_and_no_fault(copy: Path) -> None:
+    dead = r"\1trunk\ntrunks : [4095]"
+    edit("compute2/ovs-vsctl_list_port", r"(name +: tap29dd27ad-7a\n(?:.*\n)*?vlan_mode +: )\[\]", dead)(copy)
+    assert judged(copy).findings == ()
 
 
 def test_a_standby_router_is_no_fault(copy: Path) -> None:

@@ -22,7 +22,7 @@ from warren.inspect.verify.isolation import isolation_findings
 from warren.inspect.verify.routing import routing_findings
 from warren.inspect.verify.settings import setting_findings
 from warren.inspect.verify.tunnels import deaf_tunnels, tunnel_findings
-from warren.inspect.verify.vlans import untagged_findings, vlan_findings
+from warren.inspect.verify.vlans import trunk_findings, vlan_findings
 
 NO_INTENT: Final[Mapping[str, HostState]] = MappingProxyType({})
 
@@ -80,7 +80,7 @@ def _of_one_host(facts: HostFacts) -> Iterator[Finding]:
     """What needs all flows of a host and no other host."""
     yield from flow_findings(facts)
     yield from deaf_tunnels(facts)
-    yield from untagged_findings(facts)
+    yield from trunk_findings(facts)
     yield from interface_findings(facts)
     yield from routing_findings(facts)
     yield from filter_findings(facts)

@@ -1,14 +1,18 @@
 """Local VLANs: one network each, one VLAN a network, and in and out by the same segment."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from warren.core.names import INTEGRATION_BRIDGE
 from warren.inspect.parse.actions import Output
 from warren.inspect.parse.values import PORTS
-from warren.inspect.snapshot.model import BridgePort
+from warren.inspect.snapshot.model import DEAD_VLAN, BridgePort
 from warren.inspect.verify.facts import EstateFacts, HostFacts, network_of_port
 from warren.inspect.verify.finding import Finding, Severity
 from warren.inspect.verify.tables import Flood, Unicast
+
+_TRUNK_MODES: Final = frozenset({"trunk", "native-tagged", "native-untagged"})
+"""Modes that carry VLANs beside the port's own (ovs-vswitchd.conf.db(5)); Neutron's unwired ports carry 4095 alone."""
 
 
 def vlan_findings(facts: HostFacts, estate: EstateFacts) -> Iterator[Finding]:
@@ -140,7 +144,7 @@ def _not_as_remembered(facts: HostFacts) -> Iterator[Finding]:
                 kind="port-on-wrong-vlan",
                 severity=Severity.LEAK if port.tag in facts.segments.values() else Severity.OUTAGE,
                 host=facts.name,
-                object=f"port {facts.names.port(port.port_id) if port.port_id else port.name}",
+                object=_called(facts, port),
                 what=f"{port.name} has tag {port.tag}, but its network, {kind} {remembered}, is local VLAN {vlan}",
                 mend=f"ovs-vsctl set Port {port.port} tag={vlan}",
                 evidence=(
@@ -150,8 +154,8 @@ def _not_as_remembered(facts: HostFacts) -> Iterator[Finding]:
             )
 
 
-def untagged_findings(facts: HostFacts) -> Iterator[Finding]:
-    """A port of an instance without a tag, on a bridge that forwards by NORMAL, is a trunk: it hears every network."""
+def trunk_findings(facts: HostFacts) -> Iterator[Finding]:
+    """Ports of instances that hear every network where br-int forwards by NORMAL: without a tag, or trunks."""
     bridge = facts.host.bridge(INTEGRATION_BRIDGE)
     if bridge is None:
         return
@@ -163,15 +167,34 @@ def untagged_findings(facts: HostFacts) -> Iterator[Finding]:
         ),
         None,
     )
-    for port in bridge.ports if normal else ():
-        is_plugged = bool(port.port_id or network_of_port(port, facts.names))
-        if is_plugged and port.tag is None and not port.vlan_mode and port.type != "patch":
+    for port in bridge.ports:
+        if port.type == "patch" or not (port.port_id or network_of_port(port, facts.names)):
+            continue
+        if port.tag is None and not port.vlan_mode and normal:
             yield Finding(
                 kind="untagged-port",
                 severity=Severity.LEAK,
                 host=facts.name,
-                object=f"port {facts.names.port(port.port_id) if port.port_id else port.name}",
+                object=_called(facts, port),
                 what=f"{port.name} has no VLAN tag on a bridge that forwards by NORMAL: it hears every network",
-                mend=f"ovs-vsctl set Port {port.port} tag=4095 until the agent wires it",
+                mend=f"ovs-vsctl set Port {port.port} tag={DEAD_VLAN} until the agent wires it",
                 evidence=(f"{port.name}: tag=[]", f"{bridge.name}: {normal}"),
             )
+        elif port.vlan_mode in _TRUNK_MODES and port.trunks != {DEAD_VLAN}:
+            hears = "it hears every network, and speaks on each" if normal else "only no flow forwards by NORMAL yet"
+            yield Finding(
+                kind="trunk-port",
+                severity=Severity.LEAK if normal else Severity.RISK,
+                host=facts.name,
+                object=_called(facts, port),
+                what=f"vlan_mode of {port.name} is {port.vlan_mode}, which carries all VLANs: {hears}",
+                mend=f"ovs-vsctl clear Port {port.port} vlan_mode",
+                evidence=(
+                    f"{port.name}: tag={port.tag or '[]'} vlan_mode={port.vlan_mode} trunks={sorted(port.trunks)}",
+                    *((f"{bridge.name}: {normal}",) if normal else ()),
+                ),
+            )
+
+
+def _called(facts: HostFacts, port: BridgePort) -> str:
+    return f"port {facts.names.port(port.port_id) if port.port_id else port.name}"
