@@ -19,6 +19,7 @@ from warren.inspect.explain.context import Context, alone, context_of, openflow_
 from warren.inspect.explain.sentence import Explanation, explain
 from warren.inspect.filter_flows import read_filter
 from warren.inspect.parse.dump import Dump, Flow, read_dump
+from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
 from warren.inspect.show import Section, aligned, duration, sections
 from warren.inspect.snapshot.model import Bridge, Estate, Host
@@ -48,6 +49,8 @@ class View:
     dump: Dump
     decoder: Decoder
     context: Context
+    problems: tuple[Problem, ...] = ()
+    """What of the host's other files was not read."""
 
     @property
     def title(self) -> str:
@@ -90,6 +93,7 @@ def show(source_and_filter: tuple[str, ...], **options: Any) -> None:
     views = _views(source, options)
     if options["as_json"]:
         _print_json(_objects(views, lambda view, flow: test(flow, view.decoder)))
+        _print_problems(views, with_flows=False)
         return
     for view in views:
         taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
@@ -114,6 +118,7 @@ def explain_flows(source_and_filter: tuple[str, ...], **options: Any) -> None:
         views = [_with_flow(views, wanted)]
     if options["as_json"]:
         _print_json(_objects(views, lambda view, flow: test(flow, view.decoder)))
+        _print_problems(views, with_flows=False)
         return
     for view in views:
         taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
@@ -218,7 +223,7 @@ def _view(estate: Estate, host: Host, bridge: Bridge) -> View:
     dump = read_dump(printout.text, printout.file) if printout else Dump(file="-", flows=())
     decoder = Decoder(names=openflow_names(bridge))
     context = context_of(estate, host, bridge, dump.flows, decoder)
-    return View(host=host.name, bridge=bridge.name, dump=dump, decoder=decoder, context=context)
+    return View(host=host.name, bridge=bridge.name, dump=dump, decoder=decoder, context=context, problems=host.problems)
 
 
 def _alone(text: str) -> View:
@@ -389,7 +394,8 @@ def _print_lines(lines: Iterable[str]) -> None:
     click.echo("\n".join(lines))
 
 
-def _print_problems(views: Iterable[View]) -> None:
-    for view in views:
-        for problem in view.dump.problems:
-            click.echo(click.style(f"not read: {problem}", fg="red"), err=True)
+def _print_problems(views: Iterable[View], *, with_flows: bool = True) -> None:
+    """On standard error, once each; JSON has those of the flows among its objects."""
+    found = [(*view.problems, *(view.dump.problems if with_flows else ())) for view in views]
+    for problem in dict.fromkeys(problem for problems in found for problem in problems):
+        click.echo(click.style(f"not read: {problem}", fg="red"), err=True)

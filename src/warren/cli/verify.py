@@ -74,9 +74,14 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"not read: {problem}"
     counted = Counter(found.severity for found in report.findings)
     said = ", ".join(f"{counted[severity]} {severity.name.lower()}" for severity in sorted(counted, reverse=True))
-    hosts = f"{len(report.hosts)} host{'s' if len(report.hosts) != 1 else ''}"
-    unread = f", {len(report.problems)} lines not read" if report.problems else ""
-    yield f"{hosts}: {said}{unread}" if said else f"{hosts}: nothing is wrong{unread}"
+    unread = len(report.problems)
+    if unread:
+        said = f"{said or 'nothing is wrong in what was read'}; {_counted(unread, 'place')} could not be read"
+    yield f"{_counted(len(report.hosts), 'host')}: {said or 'nothing is wrong'}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _finding(found: Finding) -> Iterator[str]:
