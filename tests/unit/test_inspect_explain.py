@@ -291,13 +291,6 @@ def test_a_duration_has_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_what_is_shown_is_aligned_named_and_free_of_escapes() -> None:
-    result = CliRunner().invoke(command, ["show", str(LAST), "table=20", "--host", "compute1", *NAMES])
-    assert "{'vm2'}" in result.output
-    assert "4m55s left" in result.output
-    assert "\x1b" not in result.output
-
-
 def test_a_flow_on_the_command_line_is_explained() -> None:
     (found,) = objects("explain", "table=3,priority=1,in_port=1,actions=drop")
     assert found["explanation"] == "Frames from port 1 are dropped."

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from warren.cli.columns import heading_of, table_lines, terminal_width
 from warren.cli.live import is_live, open_estate, reach
 from warren.core.errors import Invalid, NotFound
 from warren.inspect.decode import Decoder
@@ -21,7 +22,7 @@ from warren.inspect.filter_flows import read_filter
 from warren.inspect.parse.dump import Dump, Flow, read_dump
 from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
-from warren.inspect.show import Section, aligned, duration, sections
+from warren.inspect.show import duration, sections
 from warren.inspect.snapshot.model import Bridge, Estate, Host
 from warren.inspect.watch import Happening, events
 from warren.sources.live import dump_flows
@@ -30,7 +31,6 @@ from warren.sources.open import LOCAL
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_MATCH_WIDTH: Final = 64
 _COLOURS: Final = {
     Happening.WRITTEN: "green",
     Happening.REFRESHED: "cyan",
@@ -86,7 +86,7 @@ def _shared(function: F) -> F:
 def show(source_and_filter: tuple[str, ...], **options: Any) -> None:
     """Print the tables: names, counters, ages, what is left of each timeout.
 
-    Columns: priority, packets, age, what is left until a timeout, match, actions.
+    Where the terminal is too narrow for both, actions stand below the match; a file or pipe has a line for each flow.
     """
     source, wanted = _source_and_filter(source_and_filter)
     test = read_filter(wanted)
@@ -270,30 +270,8 @@ def _emptied(view: View) -> View:
 def _shown(view: View, flows: Iterable[Flow]) -> Iterator[str]:
     found = list(sections(flows, view.context))
     total = sum(len(section.rows) for section in found)
-    yield click.style(f"{view.title}  ({total} flows)", bold=True)
-    for section in found:
-        yield from _section(section)
-
-
-def _heading(table: object, name: str, purpose: str) -> str:
-    return click.style(f"table {table} {name}".rstrip(), fg="cyan", bold=True) + (f"  {purpose}" if purpose else "")
-
-
-def _section(section: Section) -> Iterator[str]:
-    yield _heading(section.table, section.name, section.purpose)
-    rows = section.rows
-    priority = aligned(rows, lambda row: row.priority)
-    packets = aligned(rows, lambda row: row.packets)
-    age = aligned(rows, lambda row: row.age)
-    left = aligned(rows, lambda row: row.left)
-    match = min(aligned(rows, lambda row: row.match), _MATCH_WIDTH)
-    for row in rows:
-        lifetime = click.style(f"{row.left:>{left}}", fg="magenta") + " left  " if left and row.left else ""
-        padding = " " * (left + 7) if left and not row.left else ""
-        yield (
-            f"  {click.style(f'{row.priority:>{priority}}', fg='yellow')}  {row.packets:>{packets}}  {row.age:>{age}}  "
-            f"{lifetime}{padding}{row.match:<{match}}  {click.style(row.actions, fg='green')}"
-        )
+    yield click.style(f"{view.title}  ({total} flow{'' if total == 1 else 's'})", bold=True)
+    yield from table_lines(found, terminal_width())
 
 
 def _explained(view: View, flows: Iterable[Flow]) -> Iterator[str]:
@@ -303,7 +281,7 @@ def _explained(view: View, flows: Iterable[Flow]) -> Iterator[str]:
     told = explain(ordered, view.context, view.decoder, view.dump.file)
     for table, group in groupby(told, key=lambda each: each.flow.table):
         note = known.table(table) if known else None
-        yield _heading(table, note.name if note else "", note.purpose if note else "")
+        yield heading_of(table, note.name if note else "", note.purpose if note else "")
         for each in group:
             sentence = each.sentence if each.understood else click.style(each.sentence, fg="red")
             yield f"  {click.style(str(each.flow.priority), fg='yellow')}  {sentence}"

@@ -1,5 +1,7 @@
 """Entry point: a group that imports a subcommand's module only when it is asked for, so that each starts fast."""
 
+import errno
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -20,6 +22,8 @@ COMMANDS: Final = {
     "capture": "warren.cli.capture",
 }
 """Subcommand -> the module whose `command` it is."""
+READER_GONE: Final = 128 + 13
+"""What a shell says of a command that SIGPIPE ended."""
 
 
 class LazyGroup(click.Group):
@@ -34,6 +38,14 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; one whose reader went away (`| head`) ends as if SIGPIPE had ended it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _write_no_more()
+            ctx.exit(READER_GONE)
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="warren")
@@ -44,18 +56,22 @@ def warren() -> None:
 def main() -> None:
     """Run `warren`; an expected error is one sentence on standard error and a status, never a traceback."""
     try:
-        warren.main(prog_name="warren")
+        warren.main(prog_name="warren", color=False if os.environ.get("NO_COLOR") else None)
     except WarrenError as error:
         click.echo(f"warren: {error}", err=True)
         sys.exit(2 if isinstance(error, Refused | Unmet) else 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        click.echo(f"warren: {printable(str(error.filename))}: {error.strerror}", err=True)
+        _write_no_more()
+        place = "standard output" if error.filename is None else printable(str(error.filename))
+        click.echo(f"warren: {place}: {error.strerror}", err=True)
         sys.exit(2)
+
+
+def _write_no_more() -> None:
+    """What is still buffered would be written at exit, and fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
