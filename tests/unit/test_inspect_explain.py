@@ -342,3 +342,17 @@ def test_a_comparison_says_what_it_could_not_read(tmp_path: Path) -> None:
     done = run("diff", str(path), str(path))
     assert done.returncode == 0
     assert f"{path}:1:1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("actions", "predicate"),
+    [
+        ("mod_vlan_vid:3,dec_ttl", "ends here, with the tag of local VLAN 3 and with the TTL reduced by one"),
+        ("learn(table=20,priority=1)", "teaches table 20 for good that frames with anything are dropped"),
+        ("ct(table=3,zone=1)", "passes the connection tracker in zone 1 and goes on to table 3 with its verdict"),
+        ("output:1,resubmit(,3)", "goes to port 1, then goes on to table 3"),
+    ],
+)  # fmt: skip
+def test_every_verb_of_everything_else_is_singular(actions: str, predicate: str) -> None:
+    (found,) = objects("explain", f"table=0,priority=0,actions={actions}")
+    assert found["explanation"] == f"Everything else here {predicate}."

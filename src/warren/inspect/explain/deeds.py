@@ -21,6 +21,10 @@ _SPECIAL_PORTS: Final[Mapping[int, str]] = {
     values.PORTS["CONTROLLER"]: "go to the controller",
     values.PORTS["TABLE"]: "start again at table 0",
 }
+THEN: Final = ", then "
+"""Between the verbs of a predicate."""
+AND_GO_ON: Final = " and go on to "
+"""What connection tracking does at once, with the frame's verdict."""
 
 
 @dataclass(slots=True)
@@ -58,8 +62,8 @@ def describe_actions(actions: tuple[a.Action, ...], context: Context) -> str:
         _tell(action, telling)
     telling.flush()
     if telling.changes:
-        telling.deeds.append(f"get {_and(telling.changes)} and end here")
-    return ", then ".join(deed.rstrip(",") for deed in telling.deeds)
+        telling.deeds.append(f"end here, {_and(telling.changes)}")
+    return THEN.join(deed.rstrip(",") for deed in telling.deeds)
 
 
 def _tell(action: a.Action, telling: _Telling) -> None:
@@ -208,7 +212,7 @@ def _ct(action: a.Ct, context: Context) -> str:
     if action.exec:
         words.append(f"{_and([_written(item, context) for item in action.exec if isinstance(item, a.SetField)])}")
     if action.table is not None:
-        words.append(f"and go on to {table(action.table, context)} with its verdict")
+        return f"{', '.join(words)}{AND_GO_ON}{table(action.table, context)} with its verdict"
     return ", ".join(words[:-1]) + " " + words[-1] if len(words) > 1 else words[0]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from warren.inspect.decode import Decoder, Meaning
 from warren.inspect.explain.conditions import describe_match, mac
 from warren.inspect.explain.context import Context, peer_address
-from warren.inspect.explain.deeds import describe_actions
+from warren.inspect.explain.deeds import AND_GO_ON, THEN, describe_actions
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.dump import Flow
 from warren.inspect.parse.problem import Problem
@@ -16,6 +16,10 @@ from warren.inspect.parse.text import printable
 from warren.pipeline.cookies import Concern, decode
 
 _SENTENCE_LIMIT: Final = 4000
+_SINGULAR: Final = {
+    "are": "is", "have": "has", "go": "goes", "undergo": "undergoes", "pass": "passes", "teach": "teaches",
+    "will,": "will,",
+}  # fmt: skip
 _decoded = lru_cache(maxsize=1024)(decode)
 
 
@@ -65,8 +69,12 @@ def _sentence(flow: Flow, meaning: Meaning, words: tuple[str, str], context: Con
 
 def _singular(predicate: str) -> str:
     """The predicate of "everything else": verbs of the present tense get their s."""
-    verb, space, rest = predicate.partition(" ")
-    return {"are": "is", "have": "has", "go": "goes", "pass": "passes"}.get(verb, f"{verb}s") + space + rest
+    return THEN.join(map(_verb_in_singular, predicate.split(THEN)))
+
+
+def _verb_in_singular(deed: str) -> str:
+    verb, space, rest = deed.partition(" ")
+    return _SINGULAR.get(verb, f"{verb}s") + space + rest.replace(AND_GO_ON, " and goes on to ")
 
 
 def _birth(flow: Flow, meaning: Meaning, context: Context) -> str:
