@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,7 @@ def test_a_flow_of_an_unknown_pipeline_is_told_field_by_field(flow: str, words: 
         ("cookie=0x650fc4e1a50ef5db", 20),
         ('actions="resubmit(,22)"', 2),
         ("flags!=x", 20),
+        ("NOT table<20 AND (learn OR table=20)", 4),
     ],
 )
 def test_a_filter_takes_what_it_says(text: str, count: int) -> None:
@@ -188,6 +190,34 @@ def test_a_filter_takes_what_it_says(text: str, count: int) -> None:
 def test_a_filter_that_is_none_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Invalid, match="write for example"):
         read_filter(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "wrong"),
+    [
+        ("table=20 an dl_dst=fa:16:3e:00:00:22", 10, "'an' is one word too many"),
+        ("table=20 and  nosuch=1", 15, "nothing is called 'nosuch'"),
+        ("  table=x", 9, "table is a number, not 'x'"),
+        ("table=1 and (drop or learn", 27, "the bracket of character 13 is not closed"),
+        ("table=1 and", 12, "something is missing at its end"),
+        ('table=1 and "drop"', 13, "'drop' stands where a name should"),
+        ("table=1 and !", 13, "'!' is not understood"),
+    ],
+)
+def test_a_filter_that_is_none_is_told_where(text: str, place: int, wrong: str) -> None:
+    with pytest.raises(Invalid, match=re.escape(f"in the filter, at character {place}: {wrong}")):
+        read_filter(text)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_taken"),
+    [("nw_src=10.1.2.3", True), ("nw_src=10.1.0.0/16", True), ("nw_src=10.0.0.0/8", True), ("nw_src=10.1.2.4", False)],
+)
+def test_an_address_takes_flows_that_ask_for_it_or_for_one_within(wanted: str, *, is_taken: bool) -> None:
+    exact, wider = read_dump("ip,nw_src=10.1.2.3 actions=drop\nip,nw_src=10.0.0.0/7 actions=drop").flows
+    test, decoder = read_filter(wanted), Decoder()
+    assert test(exact, decoder) is is_taken
+    assert not test(wider, decoder)
 
 
 @pytest.mark.parametrize("text", ["(" * 199 + "drop" + ")" * 199, "not " * 398 + "drop", " or ".join(["drop"] * 200)])
@@ -289,6 +319,11 @@ def test_an_address_that_is_none_is_refused_by_a_filter() -> None:
 )
 def test_a_duration_has_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_filter_that_takes_nothing_says_so() -> None:
+    done = run("show", str(LAST), "table=99")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "no flow is like that\n")
 
 
 def test_a_flow_on_the_command_line_is_explained() -> None:

@@ -18,7 +18,7 @@ from warren.inspect.decode import Decoder
 from warren.inspect.diff import Difference, Side, difference, table_order
 from warren.inspect.explain.context import Context, alone, context_of, openflow_names
 from warren.inspect.explain.sentence import Explanation, explain
-from warren.inspect.filter_flows import read_filter
+from warren.inspect.filter_flows import Test, read_filter
 from warren.inspect.parse.dump import Dump, Flow, read_dump
 from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
@@ -95,10 +95,7 @@ def show(source_and_filter: tuple[str, ...], **options: Any) -> None:
         _print_json(_objects(views, lambda view, flow: test(flow, view.decoder)))
         _print_problems(views, with_flows=False)
         return
-    for view in views:
-        taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
-        if taken or not wanted:
-            _print_lines(_shown(view, taken))
+    _print_taken(views, test if wanted else None, _shown)
     _print_problems(views)
 
 
@@ -120,10 +117,7 @@ def explain_flows(source_and_filter: tuple[str, ...], **options: Any) -> None:
         _print_json(_objects(views, lambda view, flow: test(flow, view.decoder)))
         _print_problems(views, with_flows=False)
         return
-    for view in views:
-        taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
-        if taken or not wanted:
-            _print_lines(_explained(view, taken))
+    _print_taken(views, test if wanted else None, _explained)
     _print_problems(views)
 
 
@@ -366,6 +360,18 @@ def _difference_object(old: View, new: View, found: Difference) -> dict[str, obj
 def _print_json(objects: Iterable[dict[str, object]]) -> None:
     encode = json.JSONEncoder(ensure_ascii=False).encode
     click.echo("[" + ",\n ".join(map(encode, objects)) + "]")
+
+
+def _print_taken(views: Iterable[View], test: Test | None, told: Callable[[View, list[Flow]], Iterable[str]]) -> None:
+    """Every bridge; with a test, those that have a flow that passes, and only these flows."""
+    is_empty = True
+    for view in views:
+        taken = [flow for flow in view.dump.flows if test is None or test(flow, view.decoder)]
+        if taken or test is None:
+            is_empty = False
+            _print_lines(told(view, taken))
+    if is_empty:
+        click.echo("no flow is like that", err=True)
 
 
 def _print_lines(lines: Iterable[str]) -> None:
