@@ -4,6 +4,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from warren.cli.flows import INTERRUPTED
 from warren.testing.ovs import PrivateOvs, private_ovs
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -67,8 +69,11 @@ def test_watching_tells_of_learned_entries_their_refreshment_and_their_end(ovs: 
         assert re.search(r"go to port1; learned \d s ago from a frame of fa:16:3e:00:00:..,", str(told["explanation"]))
         until_told(process, "refreshed", lambda: teach(1))
         until_told(process, "removed", lambda: ovs.ofctl("del-flows", "br-tun", "table=20"))
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=10)
+        assert (process.returncode, complaint) == (INTERRUPTED, "")
     finally:
-        process.terminate()
+        process.kill()
         process.communicate(timeout=10)
 
 

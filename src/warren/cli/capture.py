@@ -17,7 +17,9 @@ from warren.sources.capture import capture, script
 def command(source: str, out: str | None, *, print_script: bool) -> None:
     """Take one host into one archive: read-only, bounded in time and size, without secrets.
 
-    SOURCE is `local` (the default), `lab://HOST`, `lab://LAB/HOST` or `ssh://user@host`.
+    SOURCE is `local` (the default), `lab://HOST`, `lab://LAB/HOST` or `ssh://user@host`. What it lacks is left out.
+
+    Exit status: 0 for an archive, 1 where the host does not answer or refuses, 2 for bad usage.
     """
     if print_script:
         click.echo(script(), nl=False)

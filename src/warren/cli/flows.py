@@ -26,11 +26,13 @@ from warren.inspect.show import duration, sections
 from warren.inspect.snapshot.model import Bridge, Estate, Host
 from warren.inspect.watch import Happening, events
 from warren.sources.live import dump_flows
-from warren.sources.names import names_from
+from warren.sources.names import ENVIRONMENT, names_from
 from warren.sources.open import LOCAL
 
 F = TypeVar("F", bound=Callable[..., object])
 
+INTERRUPTED: Final = 128 + 2
+"""What a shell says of a command that Ctrl-C ended."""
 _COLOURS: Final = {
     Happening.WRITTEN: "green",
     Happening.REFRESHED: "cyan",
@@ -65,15 +67,21 @@ def command() -> None:
     `local` (the default), a lab's host as `lab://HOST`, or `ssh://user@host`.
 
     FILTER is like: table=20 and dl_dst=fa:16:3e:00:00:22 and n_packets>0
+
+    Exit status: 0, 1 where a live host does not answer or `diff` finds a difference, 2 for bad usage and for a source
+    that cannot be read. Lines that cannot be read are named on standard error, and the rest is still shown.
     """
 
 
 def _shared(function: F) -> F:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="A list of objects."),
+        click.option("--json", "as_json", is_flag=True, help="A list of objects; of `watch`, one object a line."),
         click.option("--host", help="Only this host of the source."),
         click.option("--bridge", help="Only this bridge."),
-        click.option("--cloud", help="Ask this cloud of clouds.yaml for names (needs openstacksdk)."),
+        click.option(
+            "--cloud",
+            help=f"Ask this cloud for names: of clouds.yaml (by openstacksdk), or `{ENVIRONMENT}` for OS_* variables.",
+        ),
         click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API: networks, ports, …"),
     ):
         function = option(function)
@@ -127,9 +135,11 @@ def explain_flows(source_and_filter: tuple[str, ...], **options: Any) -> None:
 @click.option("--cookies", is_flag=True, help="Different cookies are a difference.")
 @_shared
 def diff(before: str, after: str, *, cookies: bool, **options: Any) -> None:
-    """Compare two sources by what their flows mean; exit status 1 where they differ.
+    """Compare two sources by what their flows mean.
 
     Spelling, OpenFlow version and counters are no difference.
+
+    Exit status: 0 where there is none, 1 where they differ or a live host does not answer, 2 for bad usage.
     """
     pairs = _paired(_views(before, options), _views(after, options))
     found = [(old, new, difference(_side(old), _side(new), with_cookies=cookies)) for old, new in pairs]
@@ -148,16 +158,22 @@ def diff(before: str, after: str, *, cookies: bool, **options: Any) -> None:
 @click.option("--looks", type=click.IntRange(1), help="End after this many looks.")
 @_shared
 def watch(source: str, *, interval_s: float, looks: int | None, **options: Any) -> None:
-    """Print what happens to the flows of a live host: written, refreshed, changed, expired, removed."""
+    """Print what happens to the flows of a live host: written, refreshed, changed, expired, removed.
+
+    Ends with Ctrl-C, after --looks, or with status 1 where the host does not answer any more.
+    """
     if not is_live(source):
         raise Invalid("NotLive", f"{printable(source)} is no live host: name local, lab://HOST or ssh://user@host")
-    views = _views(source, options)
-    seen, done = time.monotonic(), 0
-    while looks is None or done < looks:
-        time.sleep(interval_s)
-        now = time.monotonic()
-        views = [_looked_at_again(view, source, now - seen, as_json=options["as_json"]) for view in views]
-        seen, done = now, done + 1
+    try:
+        views = _views(source, options)
+        seen, done = time.monotonic(), 0
+        while looks is None or done < looks:
+            time.sleep(interval_s)
+            now = time.monotonic()
+            views = [_looked_at_again(view, source, now - seen, as_json=options["as_json"]) for view in views]
+            seen, done = now, done + 1
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def _looked_at_again(view: View, source: str, elapsed_s: float, *, as_json: bool) -> View:

@@ -14,7 +14,7 @@ from warren.inspect.snapshot.model import Estate
 from warren.inspect.verify.finding import Finding, Severity
 from warren.inspect.verify.verify import Report, verify
 from warren.sources.intent import intents
-from warren.sources.names import names_from
+from warren.sources.names import ENVIRONMENT, names_from
 
 _COLOURS: Final = {Severity.LEAK: "red", Severity.OUTAGE: "red", Severity.RISK: "yellow", Severity.UNTIDY: "blue"}
 EVIDENCE_SHOWN: Final = 5
@@ -23,13 +23,19 @@ EVIDENCE_SHOWN: Final = 5
 @click.command()
 @click.argument("source", nargs=-1)
 @click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API: networks, ports, routers.")
-@click.option("--cloud", help="Ask this cloud of clouds.yaml for names and intent (needs openstacksdk).")
+@click.option(
+    "--cloud",
+    help=f"Ask this cloud what should be: of clouds.yaml (needs openstacksdk), or `{ENVIRONMENT}` for OS_* variables.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(source: tuple[str, ...], names: str | None, cloud: str | None, *, as_json: bool) -> None:
     """Say what is wrong on hosts, worst first, each with the evidence and the mend.
 
     SOURCE is a folder or archive of one or many hosts, a sosreport's folder, `local` (the default), a lab's host as
-    `lab://HOST`, `ssh://user@host`, or `-`. Exit status 0 only where nothing is wrong, 1 otherwise, 2 for bad usage.
+    `lab://HOST`, all of a lab's as `lab://LAB/`, `ssh://user@host`, or `-`.
+
+    Exit status: 0 only where nothing is wrong and all was read, 1 otherwise, 2 for bad usage and for a source that
+    cannot be read.
     """
     report = judged(open_estate(source, names_from(names, cloud)))
     if as_json:
