@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from warren.core.errors import Invalid
 from warren.inspect.decode import Decoder
 from warren.inspect.diff import Side, difference
 from warren.inspect.explain.context import alone
-from warren.inspect.explain.pipelines import HAVANA_TUN, NEUTRON_INT, NEUTRON_TUN, WARREN, recognise
+from warren.inspect.explain.pipelines import HAVANA_INT, HAVANA_TUN, NEUTRON_INT, NEUTRON_TUN, WARREN, recognise
 from warren.inspect.explain.sentence import explain
 from warren.inspect.filter_flows import read_filter
 from warren.inspect.parse.dump import read_dump
@@ -94,6 +95,19 @@ def test_the_two_numberings_of_neutron_and_warrens_own_are_told_apart() -> None:
     assert recognise("", read_dump("table=0,actions=drop").flows) is None
     firewall = (LAST / "compute1" / "dump-flows_br-int").read_text()
     assert recognise("saved.txt", read_dump(firewall).flows) is NEUTRON_INT
+    plain = "table=0,priority=1,actions=NORMAL\ntable=0,priority=2,in_port=3,actions=drop"
+    assert recognise("br-int", read_dump(plain).flows) is HAVANA_INT
+    for some in ("table=0,priority=9,in_port=3,actions=resubmit(,25)", "table=0,priority=0,actions=goto_table:58", ""):
+        assert recognise("br-int", read_dump(some).flows) is NEUTRON_INT
+
+
+def test_a_dump_alone_does_not_say_which_host_it_is_from(tmp_path: Path) -> None:
+    folder = tmp_path / "compute1"
+    shutil.copytree(LAST / "compute1", folder)
+    (from_file, *_) = objects("show", str(folder / "dump-flows_br-tun"), "table=22")
+    (from_folder, *_) = objects("show", str(folder), "--bridge", "br-tun", "table=22")
+    assert (from_file["host"], from_file["bridge"]) == ("", "br-tun")
+    assert (from_folder["host"], from_folder["bridge"]) == ("compute1", "br-tun")
 
 
 @pytest.mark.parametrize(

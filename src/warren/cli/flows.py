@@ -47,6 +47,7 @@ class View:
     """One bridge of one host, read."""
 
     host: str
+    """Empty for a dump alone, which does not say where it is from."""
     bridge: str
     dump: Dump
     decoder: Decoder
@@ -56,7 +57,7 @@ class View:
 
     @property
     def title(self) -> str:
-        return f"{self.host}  {self.bridge}" if self.host and self.host != self.dump.file else self.bridge
+        return f"{self.host}  {self.bridge}" if self.host else self.bridge
 
 
 @click.group("flows")
@@ -233,7 +234,8 @@ def _view(estate: Estate, host: Host, bridge: Bridge) -> View:
     dump = read_dump(printout.text, printout.file) if printout else Dump(file="-", flows=())
     decoder = Decoder(names=openflow_names(bridge))
     context = context_of(estate, host, bridge, dump.flows, decoder)
-    return View(host=host.name, bridge=bridge.name, dump=dump, decoder=decoder, context=context, problems=host.problems)
+    name = "" if host.name == dump.file else host.name
+    return View(host=name, bridge=bridge.name, dump=dump, decoder=decoder, context=context, problems=host.problems)
 
 
 def _alone(text: str) -> View:

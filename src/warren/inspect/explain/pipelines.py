@@ -252,7 +252,7 @@ def recognise(bridge: str, flows: Iterable[Flow]) -> Pipeline | None:
     if kind == "tun":
         return HAVANA_TUN if 1 in tables and 22 not in tables and _floods(listed, 1, 21) else NEUTRON_TUN
     if kind == "int":
-        return HAVANA_INT if tables <= {0} else NEUTRON_INT
+        return HAVANA_INT if tables == {0} and not any(map(_goes_on, listed)) else NEUTRON_INT
     return NEUTRON_EX
 
 
@@ -274,6 +274,10 @@ def _looks_physical(flows: list[Flow]) -> bool:
     return any(flow.table == 0 and flow.priority == 0 and flow.actions_text == "NORMAL" for flow in flows) and any(
         "dl_vlan=" in flow.match_text or flow.actions_text == "drop" for flow in flows
     )
+
+
+def _goes_on(flow: Flow) -> bool:
+    return "resubmit(" in flow.actions_text or "goto_table:" in flow.actions_text
 
 
 def _floods(flows: list[Flow], table: int, target: int) -> bool:
