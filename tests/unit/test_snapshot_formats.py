@@ -286,6 +286,12 @@ def test_what_the_script_writes_is_what_the_reader_reads(tmp_path: Path) -> None
     assert host.problems == ()
 
 
+def test_what_a_capture_did_not_take_to_its_end_is_a_problem() -> None:
+    notes = "cut off, not done within its time: ovs-ofctl dump-flows br-tun\n"
+    host = read_host("h", {"ovs-vsctl_show": "", "capture_notes": notes})
+    assert [str(problem) for problem in host.problems] == [f"h/capture_notes:1:1: {notes.strip()}"]
+
+
 def test_capture_prints_its_script_and_refuses_a_bad_source() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "warren", "capture", "--print-script"], capture_output=True, text=True, check=True

@@ -26,16 +26,41 @@ out=$work/$host
 mkdir "$out" || exit 1
 started=$(date +%s)
 
-# take FILE COMMAND...: the command's output, if it has any, as FILE.
+# path_of PROGRAM: where it is installed. A busybox that prefers its own programs has an ip without namespaces.
+path_of() {
+    IFS=:
+    for folder in $PATH; do
+        [ -x "$folder/$1" ] && printf '%s' "$folder/$1" && break
+    done
+    unset IFS
+}
+ip=$(path_of ip)
+ip=${ip:-ip}
+
+# take FILE COMMAND...: the command's output, if it has any, as FILE. What is cut off says so in capture_notes.
 take() {
     file=$out/$1
     shift
     if [ $(($(date +%s) - started)) -gt 180 ]; then
-        echo "not taken, time is up: $*" >> "$out/capture_notes"
+        echo "not taken, the capture's 3 minutes are over: $*" >> "$out/capture_notes"
         return 0
     fi
-    $bounded "$@" 2>/dev/null < /dev/null | head -c 67108864 > "$file"
+    {
+        $bounded "$@" 2>/dev/null < /dev/null
+        case $? in
+            124 | 137 | 142 | 143) echo "cut off, not done within its time: $*" >> "$out/capture_notes" ;;
+            141) echo "cut off, more than 64 MB: $*" >> "$out/capture_notes" ;;
+        esac
+    } | head -c 67108864 > "$file"
     [ -s "$file" ] || rm -f "$file"
+}
+# take_keyless FILE COMMAND...: the same without the keys of tunnels with IPsec (options:psk), as ovs-vsctl writes them.
+take_keyless() {
+    take "$@"
+    [ -f "$out/$1" ] || return 0
+    text='"\([^"\\]*\\.\)*[^"\\]*"'
+    sed -e "s/\\[\"psk\",$text\\]/[\"psk\",\"removed\"]/g" -e "s/psk=$text/psk=removed/g" \
+        -e 's/psk=[^,}"]*/psk=removed/g' "$out/$1" > "$work/keyless" && mv "$work/keyless" "$out/$1" || rm -f "$out/$1"
 }
 # either FILE COMMAND... OR COMMAND...: the second command where the first gave nothing.
 either() {
@@ -54,12 +79,12 @@ either() {
 
 echo "$host" > "$out/hostname"
 
-take ovs-vsctl_show ovs-vsctl -t 10 show
+take_keyless ovs-vsctl_show ovs-vsctl -t 10 show
 take ovs-vsctl_list_bridge ovs-vsctl -t 10 --format=json \
     --columns=name,datapath_type,fail_mode,protocols list bridge
 take ovs-vsctl_list_port ovs-vsctl -t 10 --format=json \
     --columns=name,tag,trunks,vlan_mode,other_config list port
-take ovs-vsctl_list_interface ovs-vsctl -t 10 --format=json \
+take_keyless ovs-vsctl_list_interface ovs-vsctl -t 10 --format=json \
     --columns=name,type,ofport,mac_in_use,mtu,admin_state,link_state,options,external_ids,error list interface
 take tnl_neigh ovs-appctl -T 10 tnl/neigh/show
 for bridge in $($bounded ovs-vsctl -t 10 list-br 2>/dev/null); do
@@ -75,15 +100,16 @@ done
 namespace() {
     of=$1
     shift
-    either "ip_addr_$of" "$@" ip -j -d address OR "$@" ip -d address
-    either "ip_route_$of" "$@" ip -j route show table all OR "$@" ip route show table all
-    take "ip_route6_$of" "$@" ip -6 -j route show table all
-    either "ip_rule_$of" "$@" ip -j rule OR "$@" ip rule
-    either "ip_neigh_$of" "$@" ip -j neigh OR "$@" ip neigh
+    either "ip_addr_$of" "$@" "$ip" -j -d address OR "$@" "$ip" -d address
+    either "ip_route_$of" "$@" "$ip" -j route show table all OR "$@" "$ip" route show table all
+    take "ip_route6_$of" "$@" "$ip" -6 -j route show table all
+    either "ip_rule_$of" "$@" "$ip" -j rule OR "$@" "$ip" rule
+    either "ip_neigh_$of" "$@" "$ip" -j neigh OR "$@" "$ip" neigh
     take "bridge_fdb_$of" "$@" bridge -j fdb
     take "iptables-save_$of" "$@" iptables-save
     take "ip6tables-save_$of" "$@" ip6tables-save
-    take "ipset-save_$of" "$@" ipset save
+    # Without the module there is no set, and asking would load it.
+    [ ! -d /sys/module/ip_set ] || take "ipset-save_$of" "$@" ipset save
     take "sysctl_$of" "$@" sysctl -e net.ipv4.ip_forward net.ipv6.conf.all.forwarding \
         net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.arp_announce net.ipv4.conf.all.promote_secondaries \
         net.ipv4.conf.all.rp_filter net.ipv4.conf.default.rp_filter \
@@ -92,11 +118,11 @@ namespace() {
         net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables
 }
 
-take ip_netns ip netns
+take ip_netns "$ip" netns
 namespace host env
-for ns in $(ip netns 2>/dev/null | while read -r name rest; do echo "$name"; done); do
+for ns in $($bounded "$ip" netns 2>/dev/null | while read -r name rest; do echo "$name"; done); do
     case $ns in */* | .* | host) continue ;; esac
-    namespace "$ns" ip netns exec "$ns"
+    namespace "$ns" "$ip" netns exec "$ns"
 done
 
 for state in "${WARREN_STATE_DIR:-/var/lib/warren}" /run/warren/state /var/lib/neutron; do

@@ -64,6 +64,10 @@ def read_host(name: str, files: Mapping[str, str]) -> Host:
     page = found.page(Role.TUNNEL_NEIGHBOURS)
     tunnel_neighbours = ovs.read_tunnel_neighbours(page)
     found.read(page)
+    notes = found.page(Role.NOTES)
+    for number, line in notes.lines():
+        notes.complain(number, 1, line)
+    found.read(notes)
     return Host(
         name=own_name if own_name and len(own_name) < 256 and " " not in own_name and "\n" not in own_name else name,
         bridges=bridges,

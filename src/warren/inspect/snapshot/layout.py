@@ -36,6 +36,7 @@ class Role(Enum):
     SYSCTLS = "sysctl"
     DHCP_HOSTS = "dnsmasq's hosts file"
     INTENT = "a Warren agent's desired state"
+    NOTES = "what a capture did not take, or not to its end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ _PATTERNS: Final = tuple(
         (r"sysctl_(?P<of>\S+)", Role.SYSCTLS, 0),
         (r"dnsmasq_(?P<of>[^/]+)/host", Role.DHCP_HOSTS, 0),
         (r"warren_state\.json", Role.INTENT, 0),
+        (r"capture_notes", Role.NOTES, 0),
     )
 )
 _SOS_DHCP: Final = re.compile(r"var/lib/neutron/dhcp/(?P<of>[^/]+)/host$")
