@@ -11,7 +11,7 @@ from warren.core.errors import Invalid
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Trace, Verdict
 from warren.inspect.path.question import Question, trace, trace_frame
-from warren.inspect.path.routing import first_address, route
+from warren.inspect.path.routing import Routed, first_address, route
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
 from warren.inspect.snapshot.model import Address, Estate, KernelRoute, Link, Namespace, RoutingRule
@@ -54,11 +54,18 @@ def test_a_route_that_refuses_is_its_own_decision(kind: str) -> None:
     assert route(namespace(refusing, FAR), "192.0.2.1").kind == kind
 
 
-def test_own_and_broadcast_addresses_are_local() -> None:
+def test_own_addresses_are_local() -> None:
     assert route(namespace(), "10.0.0.1").kind == "local"
     assert route(namespace(), "127.0.0.53").device == "lo"
-    broadcast = KernelRoute(destination="10.0.0.255/32", device="eth0", type="broadcast", table="local")
-    assert route(namespace(NEAR, broadcast), "10.0.0.255").kind == "local"
+
+
+def test_routes_to_many_lead_out_by_their_device() -> None:
+    for address in ("10.0.0.255", "255.255.255.255", "224.0.0.18"):
+        assert (route(namespace(NEAR, FAR), address).kind) == "many"
+    listed = KernelRoute(destination="10.9.0.255/32", device="eth0", type="broadcast", table="local")
+    assert route(namespace(listed, FAR), "10.9.0.255") == Routed(
+        kind="many", device="eth0", next_hop="10.9.0.255", source="10.0.0.1", evidence="10.9.0.255/32 dev eth0"
+    )
 
 
 RULES = (

@@ -51,7 +51,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:  # fmt: skip
     """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
 
-    FROM and TO are instances, ports, namespaces or addresses, by name or id. Exit status: 0 delivered, 1 dropped,
+    FROM and TO are instances, ports, namespaces or addresses, by name or id. A raw frame needs no TO; with one, of its
+    copies that for TO is told. Exit status: 0 delivered, 1 dropped,
     2 bad usage, 3 where something on the way is not modelled or was not captured.
     """
     estate = open_estate(sources, names_from(names, cloud))
@@ -68,11 +69,12 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | None, question: Question) -> Trace:
     topology = Topology(estate=estate)
+    target = find(receiver, topology) if receiver is not None else None
     if frame:
-        return trace_frame(estate, find(sender, topology), frame)
-    if receiver is None:
+        return trace_frame(estate, find(sender, topology), frame, target)
+    if target is None:
         raise Invalid("NoTarget", "say where the packet goes: TO, or --packet, or --pcap")
-    return trace(estate, find(sender, topology), find(receiver, topology), question)
+    return trace(estate, find(sender, topology), target, question)
 
 
 def _frame(packet: str | None, pcap: str | None) -> Frame | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_interface
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
 from warren.core.errors import Conflict, NotFound
 from warren.core.names import ID_CHARS_IN_NAME
+from warren.inspect.path.routing import LIMITED_BROADCAST, is_broadcast, is_multicast
 from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Estate, Host, Namespace
 from warren.inspect.snapshot.text import printable
@@ -154,11 +155,23 @@ def _leases(mac: str, estate: Estate) -> tuple[str, ...]:
 
 
 def on_link(endpoint: Endpoint, ip: str, topology: Topology) -> bool | None:
-    """Whether an instance whose routes were not captured reaches an address directly; `None` where nothing tells.
+    """Whether an instance whose routes were not captured reaches an address directly; `None` where nothing tells."""
+    mine = _own_prefixes(endpoint, topology, is_ipv6=":" in ip)
+    return any(ip_address(ip) in network for network in mine) if mine else None
 
-    Its prefix is that of the router or DHCP server that has an address in the same one.
-    """
-    own = endpoint.ip(is_ipv6=":" in ip)
+
+def is_to_many(endpoint: Endpoint, ip: str, topology: Topology) -> bool:
+    """Whether what an endpoint sends to an address goes to all on its link, or to a group of them."""
+    if is_multicast(ip) or ip == LIMITED_BROADCAST:
+        return True
+    if endpoint.namespace:
+        return is_broadcast(endpoint.namespace, ip)
+    return any(str(network.broadcast_address) == ip for network in _own_prefixes(endpoint, topology, is_ipv6=":" in ip))
+
+
+def _own_prefixes(endpoint: Endpoint, topology: Topology, *, is_ipv6: bool) -> list[IPv4Network | IPv6Network]:
+    """The prefixes of an instance: those of the routers and DHCP servers that have an address in the same one."""
+    own = endpoint.ip(is_ipv6=is_ipv6)
     prefixes = {
         ip_interface(f"{a.ip}/{a.prefix_length}").network
         for host in topology.estate.hosts
@@ -167,8 +180,7 @@ def on_link(endpoint: Endpoint, ip: str, topology: Topology) -> bool | None:
         for a in link.addresses
         if a.prefix_length not in (32, 128) and link.name[:3] in ("qr-", "tap", "sg-")
     }
-    mine = [network for network in prefixes if own and ip_address(own) in network]
-    return any(ip_address(ip) in network for network in mine) if mine else None
+    return [network for network in prefixes if own and ip_address(own) in network]
 
 
 def gateway(endpoint: Endpoint, topology: Topology) -> str:

@@ -10,10 +10,10 @@ from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
 from warren.inspect.path.blame import blame
-from warren.inspect.path.endpoint import Endpoint, gateway, holder_of, instance, on_link
+from warren.inspect.path.endpoint import Endpoint, gateway, holder_of, instance, is_to_many, on_link
 from warren.inspect.path.frame import Arp, Frame, answer, request
 from warren.inspect.path.hop import Verdict
-from warren.inspect.path.routing import Routed, first_address, route
+from warren.inspect.path.routing import Routed, first_address, is_broadcast, is_multicast, link_address, route
 from warren.inspect.path.topology import KernelPort, SwitchPort
 from warren.inspect.path.walk import Delivery, Walk, plain
 from warren.inspect.path.world import World
@@ -78,7 +78,7 @@ def _loopback(namespace: Namespace, device: str) -> Link:
 
 
 def _ends_without_route(walk: Walk, routed: Routed, index: int, namespace: Namespace) -> bool:
-    if routed.kind in ("local", "unicast"):
+    if routed.kind in ("local", "unicast", "many"):
         return False
     if routed.kind == "unknown":
         walk.hops[index] = replace(walk.hops[index], what=routed.evidence)
@@ -111,8 +111,10 @@ def _post_route(walk: Walk, host: Host, namespace: Namespace, routed: Routed, pa
         index = walk.hop(index, host, kernel.where, f"{packet.size_bytes} bytes do not fit into {link.mtu}")
         walk.end(index, Verdict.DROPPED_TOO_BIG, f"packets of at most {link.mtu} bytes")
         return
-    source = routed.source or own
-    mac, index = _neighbour(walk, kernel, routed.next_hop, source, index)
+    if routed.kind == "many":
+        mac = link_address(packet.destination)
+    else:
+        mac, index = _neighbour(walk, kernel, routed.next_hop, routed.source or own, index)
     if mac:
         walk.transmit(kernel, Frame(source=link.mac, destination=mac, payload=plain(passage.packet)), index)
 
@@ -177,7 +179,8 @@ def _arrive(walk: Walk, kernel: KernelPort, frame: Frame, index: int) -> None:
     elif isinstance(frame.payload, Arp):
         _arp(walk, kernel, frame.payload, index)
     else:
-        walk.accepted.append(index)
+        if not frame.is_to_many:
+            walk.accepted.append(index)
         _ip(walk, kernel, frame, frame.payload, index)
 
 
@@ -207,8 +210,14 @@ def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: i
     if passage.outcome is not Outcome.ACCEPT:
         return
     packet = passage.packet
+    if is_multicast(packet.destination):
+        index = walk.hop(
+            index, kernel.host, kernel.where, f"takes {packet.destination} only if it listens to that group"
+        )
+        walk.end(index, Verdict.NOT_CAPTURED)
+        return
     routed = route(namespace, packet.destination, packet.source)
-    if routed.kind == "local":
+    if routed.kind == "local" or is_broadcast(namespace, packet.destination):
         _take(walk, kernel, packet, index)
         return
     place = namespace.name or kernel.host.name
@@ -257,6 +266,10 @@ def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) 
         return
     payload = frame.payload
     if isinstance(payload, IpPacket):
+        if not _may_take(endpoint, frame, payload):
+            what = f"is not known to take what is for {payload.destination}"
+            walk.end(walk.hop(index, port.host, place, what), Verdict.NOT_CAPTURED)
+            return
         index = walk.hop(index, port.host, place, f"takes {payload}")
         walk.end(index, Verdict.DELIVERED)
         walk.delivered.append(Delivery(payload, port=port, hop=index))
@@ -269,6 +282,13 @@ def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) 
         leave_instance(walk, endpoint, answer(payload, endpoint.mac), index)
     else:
         walk.end(walk.hop(index, port.host, place, f"does not have {payload.target_ip}"), Verdict.DROPPED_NOT_FOR_US)
+
+
+def _may_take(endpoint: Endpoint, frame: Frame, packet: IpPacket) -> bool:
+    """Whether any host with an instance's addresses would take a packet that came in a frame for it."""
+    if is_multicast(packet.destination):
+        return False
+    return frame.is_to_many or not endpoint.ips or packet.destination in endpoint.ips
 
 
 def _met(world: World, endpoint: Endpoint) -> dict[str, str]:
@@ -307,6 +327,11 @@ def _send_from_instance(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent
     if endpoint.host is None:
         return
     place = f"instance {endpoint.name}"
+    if is_to_many(endpoint, packet.destination, walk.world.topology):
+        index = walk.hop(parent, endpoint.host, place, f"sends {packet}")
+        frame = Frame(source=endpoint.mac, destination=link_address(packet.destination), payload=packet)
+        leave_instance(walk, endpoint, frame, index)
+        return
     direct = on_link(endpoint, packet.destination, walk.world.topology)
     next_hop = packet.destination if direct else gateway(endpoint, walk.world.topology)
     index = walk.hop(

@@ -6,7 +6,7 @@ from typing import Final
 from warren.core.errors import Invalid
 from warren.inspect.filter.packet import ICMP, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket, Tracked
 from warren.inspect.path.blame import blame
-from warren.inspect.path.endpoint import Endpoint, instance
+from warren.inspect.path.endpoint import Endpoint, instance, is_to_many
 from warren.inspect.path.frame import Frame, request
 from warren.inspect.path.hop import Path, Trace, Verdict
 from warren.inspect.path.kernel import leave_instance, send, settle
@@ -55,7 +55,10 @@ def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question
     paths: list[Path] = []
     there = _there(world, source, packet, f"{source.name} -> {target.name}", target)
     paths.append(there.path)
-    if there.path.verdict.is_success and question.protocol in {ICMP, *PORT_PROTOCOLS}:
+    is_answered = question.protocol in {ICMP, *PORT_PROTOCOLS} and not is_to_many(
+        source, packet.destination, world.topology
+    )
+    if there.path.verdict.is_success and is_answered:
         back = _back(world, there, target, source)
         paths.append(back.path)
         if back.path.verdict.is_success:
@@ -63,8 +66,10 @@ def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question
     return Trace(source=source.name, target=target.name, paths=tuple(paths))
 
 
-def trace_frame(estate: Estate, source: Endpoint, frame: Frame) -> Trace:
+def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint | None = None) -> Trace:
     """Follow a raw frame that an endpoint sends as it is: no routes, no ARP, no answer.
+
+    Of the copies of a flood the one for `target` is told, where one is named.
 
     Raises:
         Invalid: nothing is known of where it would enter.
@@ -84,15 +89,18 @@ def trace_frame(estate: Estate, source: Endpoint, frame: Frame) -> Trace:
     else:
         raise Invalid("NothingToTrace", f"{source.name} is on no captured host")
     settle(walk)
-    return Trace(source=source.name, target=frame.destination, paths=(_ended_frame(walk).path,))
+    name = target.name if target else frame.destination
+    return Trace(source=source.name, target=name, paths=(_ended_frame(walk, frame, target).path,))
 
 
-def _ended_frame(walk: Walk) -> "Ended":
+def _ended_frame(walk: Walk, frame: Frame, target: Endpoint | None) -> "Ended":
     """A raw frame may end well as ARP, too: the first copy that somebody took."""
     taken = next((i for i, hop in enumerate(walk.hops) if hop.end is Verdict.DELIVERED), None)
     if taken is not None and not walk.delivered:
         return Ended(walk.path(taken, Verdict.DELIVERED, Verdict.DELIVERED.value))
-    return _ended(walk, None)
+    if target and frame.is_to_many:
+        walk.delivered = [each for each in walk.delivered if _is_with(each, target)]
+    return _ended(walk, target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +174,15 @@ def _is_meant(delivery: Delivery, target: Endpoint | None) -> bool:
     if kernel is None or namespace is None:
         return False
     return (kernel.host.name, kernel.namespace.name) == (target.port.host.name, namespace.name)
+
+
+def _is_with(delivery: Delivery, target: Endpoint) -> bool:
+    """Whether a packet was taken where an endpoint is, in its namespace or at its port."""
+    if target.port:
+        return _is_meant(delivery, target)
+    if delivery.kernel is None or target.host is None or target.namespace is None:
+        return False
+    return (delivery.kernel.host.name, delivery.kernel.namespace.name) == (target.host.name, target.namespace.name)
 
 
 def _may_be_outside(walk: Walk, target: Endpoint | None) -> bool:

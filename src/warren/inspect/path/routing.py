@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Final
 
+from warren.inspect.path.cells import mac_text
+from warren.inspect.path.frame import BROADCAST
 from warren.inspect.snapshot.model import KernelRoute, Link, Namespace
 
+LIMITED_BROADCAST: Final = "255.255.255.255"
 _DEFAULT_TABLES: Final = ("local", "main", "default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routed:
-    """The decision: `kind` is `local`, `unicast`, `none` (no route), `unreachable` and so on, or `unknown`."""
+    """The decision: `kind` is `local`, `unicast`, `many`, `none` (no route), `unreachable` and so on, or `unknown`."""
 
     kind: str
     device: str = ""
@@ -33,6 +36,29 @@ def route(namespace: Namespace, destination: str, source: str = "") -> Routed:
         if found and found.type != "throw":
             return _decision(namespace, found, destination)
     return Routed(kind="none", evidence="no route matches")
+
+
+def is_broadcast(namespace: Namespace, destination: str) -> bool:
+    """Whether all on a link of a namespace are to take what goes there (RFC 919)."""
+    return destination == LIMITED_BROADCAST or any(
+        destination == str(ip_interface(f"{a.ip}/{a.prefix_length}").network.broadcast_address)
+        for link in namespace.links
+        for a in link.addresses
+        if ":" not in a.ip and a.prefix_length < 31
+    )
+
+
+def is_multicast(destination: str) -> bool:
+    return ip_address(destination).is_multicast
+
+
+def link_address(destination: str) -> str:
+    """The MAC address that a packet to many goes to (RFC 1112, 6.4; RFC 2464, 7)."""
+    address = ip_address(destination)
+    if not address.is_multicast:
+        return BROADCAST
+    group = int(address)
+    return mac_text(0x01005E000000 | group & 0x7FFFFF if address.version == 4 else 0x333300000000 | group & 0xFFFFFFFF)
 
 
 def _tables(namespace: Namespace, source: str) -> Iterator[tuple[str, str]]:
@@ -74,14 +100,15 @@ def _usable(found: KernelRoute, links: dict[str, Link]) -> bool:
 def _decision(namespace: Namespace, found: KernelRoute, destination: str) -> Routed:
     via = f" via {found.via}" if found.via else ""
     shown = f"{found.destination}{via} dev {found.device or 'none'}"
-    if found.type in ("local", "broadcast", "anycast"):
+    if found.type in ("local", "anycast"):
         return Routed(kind="local", device=found.device, evidence=shown)
-    if found.type != "unicast":
+    if found.type not in ("unicast", "broadcast", "multicast"):
         return Routed(kind=found.type, evidence=f"{found.type} {shown}")
+    is_to_many = found.type != "unicast" or is_multicast(destination) or is_broadcast(namespace, destination)
     return Routed(
-        kind="unicast",
+        kind="many" if is_to_many else "unicast",
         device=found.device,
-        next_hop=found.via or destination,
+        next_hop=found.via if found.via and not is_to_many else destination,
         source=found.source or first_address(namespace, found.device, is_ipv6=":" in destination),
         evidence=shown,
     )
