@@ -198,17 +198,24 @@ def link(host: str, prefix: str, **values: object) -> Callable[[Path], None]:
 
 
 DOWN = {"flags": ["BROADCAST"]}
+TO_COMPUTE1, TO_COMPUTE2 = r'\["remote_ip","10.9.0.2"\]', r'\["remote_ip","10.9.0.3"\]'
 FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict]]] = {
     "the tap is down": (link("compute1", "tap", **DOWN), "vm2", ("compute1", "tap", Verdict.DROPPED_DOWN)),
     "the qvb is down": (link("compute1", "qvb", **DOWN), "vm2", ("compute1", "qvb", Verdict.DROPPED_DOWN)),
     "the far tap is down": (link("compute2", "tap", **DOWN), "vm2", ("compute2", "tap", Verdict.DROPPED_DOWN)),
-    "the far qvo is down": (link("compute2", "qvo", **DOWN), "vm2", ("compute2", "br-int", Verdict.DROPPED_DOWN)),
+    "the far qvo is down": (link("compute2", "qvo", **DOWN), "vm2", ("compute2", "qvo", Verdict.DROPPED_DOWN)),
     "the Linux bridge is down": (link("compute1", "qbr", **DOWN), "vm2", ("compute1", "qbr", Verdict.DROPPED_DOWN)),
     "the tunnel's near end sends one key": (
         edit("compute1/ovs-vsctl_list_interface", r'"out_key","flow"', '"out_key","77"'), "vm2", ("compute2", "br-tun table 4", Verdict.DROPPED_FLOW),
     ),
     "the tunnel's far end takes one key": (
         edit("compute2/ovs-vsctl_list_interface", r'"in_key","flow"', '"in_key","77"'), "vm2", ("compute2", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
+    ),
+    "the near end of the tunnel has another UDP port": (
+        edit("compute1/ovs-vsctl_list_interface", TO_COMPUTE2, r'\g<0>,["dst_port","8472"]'), "vm2", ("compute1", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
+    ),
+    "the far end of the tunnel has another UDP port": (
+        edit("compute2/ovs-vsctl_list_interface", TO_COMPUTE1, r'\g<0>,["dst_port","8472"]'), "vm2", ("compute2", "vxlan-", Verdict.DROPPED_NO_TUNNEL),
     ),
     "a flood to a host without the tunnel back": (
         lambda folder: (
@@ -270,7 +277,47 @@ def test_a_route_that_refuses_is_named_with_the_command_that_takes_it_away(copy:
     path.write_text(json.dumps([{"type": "blackhole", "dst": WORLD, "flags": []}, *json.loads(path.read_text())]))
     found = asked(estate(copy), "vm2", WORLD).paths[0]
     assert found.verdict is Verdict.DROPPED_NO_ROUTE
+    assert found.because.endswith(f": blackhole {WORLD}/32")
     assert found.mend.endswith(f"route del blackhole {WORLD}/32")
+
+
+ROUTER = "qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233"
+RULES = {
+    "the router's policy": (
+        f"network/iptables-save_{ROUTER}", r"^(\*filter\n:INPUT .*\n:FORWARD) ACCEPT", r"\1 DROP", WORLD,
+        f"ip netns exec {ROUTER} iptables -t filter -P FORWARD ACCEPT",
+    ),
+    "a rule of the router": (
+        f"network/iptables-save_{ROUTER}", r"^-A FORWARD .*", r"-A FORWARD -p icmp -j DROP\n\g<0>", WORLD,
+        f"ip netns exec {ROUTER} iptables -t filter -D FORWARD -p icmp -j DROP",
+    ),
+    "a rule of the host before connections are tracked": (
+        "compute2/iptables-save_host", r"^-A PREROUTING -j .*", r"-A PREROUTING -p icmp -j DROP\n\g<0>", "vm2",
+        "iptables -t raw -D PREROUTING -p icmp -j DROP",
+    ),
+    "the host's policy, for a port without groups": (
+        "compute2/iptables-save_host", r"^(:FORWARD) ACCEPT((.*\n)*?)-A FORWARD .*\n", r"\1 DROP\2", "vm2",
+        "iptables -t filter -P FORWARD ACCEPT",
+    ),
+    "the addresses that a port may send from": (
+        "compute1/iptables-save_host", r"^-A warren-s\S+ -s 192.168.5.3/32 .*\n", "", "vm2",
+        "add the source address to the port's fixed IPs or allowed address pairs",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", RULES)
+def test_what_would_let_it_pass_is_what_undoes_the_rule_that_drops(fault: str, copy: Path) -> None:
+    file, pattern, replacement, receiver, mend = RULES[fault]
+    edit(file, pattern, replacement)(copy)
+    path = asked(estate(copy), "vm1", receiver).paths[0]
+    assert (path.verdict, path.mend) == (Verdict.DROPPED_RULE, mend)
+
+
+def test_a_flood_into_a_bridges_own_interface_that_is_down_is_no_fault(copy: Path) -> None:
+    """br-int's is down on every host: that nobody answers for an address is not its doing."""
+    path = asked(estate(copy), "vm1", "192.168.5.200").paths[0]
+    assert path.verdict is Verdict.DROPPED_NO_NEIGHBOUR
 
 
 @pytest.mark.parametrize("fault", PLUG_FAULTS)

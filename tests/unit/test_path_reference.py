@@ -167,7 +167,7 @@ FAULTS = {
     ),
     "the router's interface down": (
         edit(f"network/ns_{ROUTER}", r"(qr-c6da0ed5-a3: <.*),UP,LOWER_UP", r"\1"),
-        "8.8.8.8", ("network", "br-int", Verdict.DROPPED_DOWN),
+        "8.8.8.8", ("network", f"qr-c6da0ed5-a3 in {ROUTER}", Verdict.DROPPED_DOWN),
     ),
     "a router without its default route": (
         edit(f"network/ns_{ROUTER}", r"^default via.*\n", ""),

@@ -17,6 +17,9 @@ TUNNEL_OVERHEAD_BYTES: Final[Mapping[str, int]] = {"vxlan": 50, "gre": 42, "gene
 """Type of a tunnel port -> what it adds to an IP packet of a tenant. VXLAN: outer IPv4 20, UDP 8, VXLAN 8, inner
 Ethernet 14 (RFC 7348); Geneve without options as much (RFC 8926); GRE: outer IPv4 20, GRE with key 8, Ethernet 14."""
 
+TUNNEL_UDP_PORT: Final[Mapping[str, str]] = {"vxlan": "4789", "geneve": "6081"}
+"""Type of a tunnel port -> the port that its packets go to where its `dst_port` says nothing (IANA's numbers)."""
+
 
 def link_local(mac: MacAddress) -> IPv6Address:
     """The IPv6 address that an interface gives itself (RFC 4291, appendix A: modified EUI-64)."""

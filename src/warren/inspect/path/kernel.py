@@ -86,6 +86,7 @@ def _ends_without_route(walk: Walk, routed: Routed, index: int, namespace: Names
     else:
         prefix = f"ip -n {namespace.name} " if namespace.name else "ip "
         refused = routed.evidence.partition(" dev ")[0]
+        walk.hops[index] = replace(walk.hops[index], what=f"{walk.hops[index].what}: {routed.evidence}")
         mend = "add default via THE GATEWAY" if routed.kind == "none" else f"del {refused}"
         walk.end(index, Verdict.DROPPED_NO_ROUTE, f"{prefix}route {mend}")
     return True

@@ -1,22 +1,28 @@
-"""What would let a packet pass that a bridge dropped, by where it was dropped.
+"""What would let a packet pass that a bridge or a rule dropped, by where it was dropped.
 
 Tables are those of Neutron's and Warren's br-int and br-tun; of another bridge nothing is said.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE
+from warren.inspect.filter.evaluate import RuleHit
 from warren.inspect.filter.packet import IpPacket
 from warren.inspect.path.frame import Arp, Frame
 
 _DEAD: Final = "wire the port: its agent has it dead, or has not come to it yet"
 _FOREIGN_MAC: Final = "add the source MAC address to the port's allowed address pairs; or it sent as a DHCP server"
+_FOREIGN_ADDRESS: Final = "add the source address to the port's fixed IPs or allowed address pairs"
+_NO_RULE_ALLOWS: Final = "sg-fallback"
+"""The end of the chain in which Warren and Neutron drop what no rule of a security group allows."""
+_SPOOFING: Final = re.compile(r"(warren-|neutron-openvswi-)s[0-9a-f-]{10,11}")
 _BY_TABLE: Final = {
     (INTEGRATION_BRIDGE, 0): _DEAD,
     (INTEGRATION_BRIDGE, 24): "add the address that it claims to the port's fixed IPs or allowed address pairs",
     (INTEGRATION_BRIDGE, 25): _FOREIGN_MAC,
-    (INTEGRATION_BRIDGE, 71): "add the source address to the port's fixed IPs or allowed address pairs",
+    (INTEGRATION_BRIDGE, 71): _FOREIGN_ADDRESS,
     (INTEGRATION_BRIDGE, 61): "a port of this network with the destination's address on this host",
     (INTEGRATION_BRIDGE, 62): "a port with the destination's address, here or known behind the tunnels",
     (TUNNEL_BRIDGE, 0): "a flow that takes frames from this port: is its peer known here?",
@@ -56,7 +62,16 @@ def _rule_words(packet: IpPacket, direction: str) -> str:
     return f"{name}{port} {side} {other}"
 
 
-def group_rule(packet: IpPacket) -> str:
-    """What would let a packet pass that iptables dropped on a Linux bridge of an instance."""
-    direction = "egress" if packet.physdev_in.startswith("tap") else "ingress"
-    return f"a rule of the port's security group that allows {direction} {_rule_words(packet, direction)}"
+def rule_mend(hit: RuleHit, packet: IpPacket, namespace: str) -> str:
+    """What would let a packet pass that a rule of iptables dropped.
+
+    Security groups drop at the end of all rules; what drops elsewhere has to go itself, be it a rule or a policy.
+    """
+    if packet.physdev_in and hit.chain.endswith(_NO_RULE_ALLOWS):
+        direction = "egress" if packet.physdev_in.startswith("tap") else "ingress"
+        return f"a rule of the port's security group that allows {direction} {_rule_words(packet, direction)}"
+    if packet.physdev_in and _SPOOFING.fullmatch(hit.chain):
+        return _FOREIGN_ADDRESS
+    inside = f"ip netns exec {namespace} " if namespace else ""
+    command = f"{inside}{'ip6tables' if packet.is_ipv6 else 'iptables'} -t {hit.table}"
+    return f"{command} -D {hit.rule[3:]}" if hit.rule.startswith("-A ") else f"{command} -P {hit.chain} ACCEPT"

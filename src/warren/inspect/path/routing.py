@@ -99,7 +99,7 @@ def _usable(found: KernelRoute, links: dict[str, Link]) -> bool:
 
 def _decision(namespace: Namespace, found: KernelRoute, destination: str) -> Routed:
     via = f" via {found.via}" if found.via else ""
-    shown = f"{found.destination}{via} dev {found.device or 'none'}"
+    shown = f"{found.destination}{via}" + (f" dev {found.device}" if found.device else "")
     if found.type in ("local", "anycast"):
         return Routed(kind="local", device=found.device, evidence=shown)
     if found.type not in ("unicast", "broadcast", "multicast"):

@@ -4,18 +4,18 @@ One `Walk` is one packet sent by one endpoint. It keeps the hops as a tree: a fl
 inside a namespace is `kernel`'s business, inside a bridge `switch`'s, and which copy decided `blame`'s.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from warren.core.names import ON_LINUX_BRIDGE
-from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES, TUNNEL_UDP_PORT
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Hop, Path, Verdict
-from warren.inspect.path.mend import group_rule
+from warren.inspect.path.mend import rule_mend
 from warren.inspect.path.switch import Forwarded
 from warren.inspect.path.topology import KernelPort, SwitchPort
 from warren.inspect.path.world import World
@@ -88,7 +88,7 @@ class Walk:
             interface=kernel.link.name,
         )
         if not kernel.link.is_up:
-            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+            self._is_down(kernel, frame, index)
             return
         port = self.world.topology.switch_port_of(kernel)
         if port and port.port.type == "internal":
@@ -148,7 +148,7 @@ class Walk:
             interface=kernel.link.name,
         )
         if not kernel.link.is_up:
-            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+            self._is_down(kernel, frame, index)
         elif self.depth(index) > DEPTH_LIMIT or len(self.hops) > HOP_LIMIT:
             self.end(index, Verdict.LOOPED)
         elif port := self.world.topology.switch_port_of(kernel):
@@ -216,7 +216,7 @@ class Walk:
         if passage.outcome is Outcome.NOT_MODELLED:
             self.end(index, Verdict.NOT_MODELLED)
         elif passage.outcome is not Outcome.ACCEPT:
-            self.end(index, Verdict.DROPPED_RULE, _rule_mend(passage))
+            self.end(index, Verdict.DROPPED_RULE, rule_mend(passage.hits[-1], passage.packet, namespace.name))
         return index
 
     # Through an Open vSwitch bridge.
@@ -315,8 +315,8 @@ class Walk:
                 else f"capture the host of {remote} too",
             )
             return
-        if port.port.options.get("dst_port", "4789") != other.port.options.get("dst_port", "4789"):
-            self.end(index, Verdict.DROPPED_NO_TUNNEL, f"one dst_port on {port.host.name} and {other.host.name}")
+        if _udp_port(port) != _udp_port(other):
+            self._has_other_udp_port(port, other, index)
             return
         if not other.port.takes_key(frame.tunnel_id):
             index = self.hop(
@@ -328,6 +328,17 @@ class Walk:
             return
         index = self.hop(index, other.host, other.port.name, f"arrives at {other.host.name} by {other.port.name}")
         self.enter_bridge(other, frame, index)
+
+    def _has_other_udp_port(self, port: SwitchPort, other: SwitchPort, parent: int) -> None:
+        """Ends a frame at that end of a tunnel whose UDP port fewer tunnels use."""
+        tunnels = (p for p in self.world.topology.switch_ports.values() if p.port.type == port.port.type)
+        users = Counter(map(_udp_port, tunnels))
+        odd, usual = sorted((port, other), key=lambda end: users[_udp_port(end)])
+        what = f"{odd.port.name} uses UDP port {_udp_port(odd)}, the other end {_udp_port(usual)}"
+        shown = f"{odd.port.name}: options={dict(odd.port.options)}"
+        index = self.hop(parent, odd.host, odd.port.name, what, evidence=shown, is_tunnel=True)
+        mend = f"ovs-vsctl set Interface {odd.port.name} options:dst_port={_udp_port(usual)}"
+        self.end(index, Verdict.DROPPED_NO_TUNNEL, mend)
 
     def _is_too_big(self, port: SwitchPort, frame: Frame) -> bool:
         namespace = port.host.namespace(HOST_NAMESPACE)
@@ -352,15 +363,20 @@ class Walk:
                 self.instance_arrivals.append((port, frame, index))
             else:
                 self.end(index, Verdict.NOT_CAPTURED, "its interface is in no namespace that was captured")
-        elif port.port.type == "internal":
-            if kernel.link.is_up:
-                self.arrivals.append((kernel, frame, index))
-            else:
-                self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
         elif not kernel.link.is_up:
-            self.end(index, Verdict.DROPPED_DOWN, f"ip link set {kernel.link.name} up")
+            self._is_down(kernel, frame, index)
+        elif port.port.type == "internal":
+            self.arrivals.append((kernel, frame, index))
         else:
             self.cross(kernel, frame, index)
+
+    def _is_down(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+        """Ends a frame at an interface that is down. Of a bridge's own one that is as it should be: nobody uses it."""
+        index = self.hop(parent, kernel.host, kernel.where, f"{kernel.link.name} is down")
+        is_unused = frame.is_to_many and kernel.host.bridge(kernel.link.name) is not None
+        inside = f"ip -n {kernel.namespace.name}" if kernel.namespace.name else "ip"
+        verdict = Verdict.DROPPED_NOT_FOR_US if is_unused else Verdict.DROPPED_DOWN
+        self.end(index, verdict, f"{inside} link set {kernel.link.name} up")
 
     def is_behind(self, index: int, ancestor: int) -> bool:
         """Whether a hop is another one or came of it."""
@@ -386,6 +402,11 @@ class Walk:
         )  # fmt: skip
 
 
+def _udp_port(port: SwitchPort) -> str:
+    """What a tunnel's packets are sent to and taken from (ovs-vswitchd.conf.db(5)); gre has none."""
+    return port.port.options.get("dst_port", TUNNEL_UDP_PORT.get(port.port.type, ""))
+
+
 def filters_bridges(namespace: Namespace, *, is_ipv6: bool) -> bool:
     """Whether frames on Linux bridges pass iptables (`bridge-nf-call-iptables`); so where nothing tells."""
     name = "net.bridge.bridge-nf-call-ip6tables" if is_ipv6 else "net.bridge.bridge-nf-call-iptables"
@@ -399,10 +420,3 @@ def plain(packet: IpPacket) -> IpPacket:
         packet, mark=0, source_mac="", in_interface="", out_interface="", physdev_in="", physdev_out="",
         tracked=fresh.tracked,
     )  # fmt: skip
-
-
-def _rule_mend(passage: Passage) -> str:
-    packet = passage.packet
-    if packet.physdev_in or packet.physdev_out:
-        return group_rule(packet)
-    return f"a rule before it that accepts {packet}"

@@ -1,14 +1,13 @@
 """Between hosts: do tunnels go both ways, do both ends call a network alike, does a flood reach all who need it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from warren.core.protocols import TUNNEL_UDP_PORT
 from warren.inspect.parse import fields as f
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Bridge, BridgePort
 from warren.inspect.verify.facts import EstateFacts, HostFacts, Segment, Tunnel
 from warren.inspect.verify.finding import Finding, Severity
 from warren.inspect.verify.tables import Flood
-
-_DEFAULT_PORT: Mapping[str, str] = {"vxlan": "4789", "geneve": "6081"}
 
 
 def tunnel_findings(estate: EstateFacts) -> Iterator[Finding]:
@@ -84,7 +83,7 @@ def _both_ends(facts: HostFacts, tunnel: Tunnel, peer: HostFacts) -> Iterator[Fi
             evidence=(shown, *(f"{peer.name} {t.port.name}: {t.port.type} {t.local} -> {t.remote}" for t in back)),
         )
     for other in same:
-        for option, default in (("dst_port", _DEFAULT_PORT.get(tunnel.port.type, "")), ("csum", "")):
+        for option, default in (("dst_port", TUNNEL_UDP_PORT.get(tunnel.port.type, "")), ("csum", "")):
             mine, theirs = (t.port.options.get(option, default) for t in (tunnel, other))
             if option == "dst_port" and mine != theirs and facts.name < peer.name:
                 yield Finding(
