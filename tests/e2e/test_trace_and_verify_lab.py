@@ -230,6 +230,7 @@ def faults(site: Site) -> dict[str, Fault]:
     tap, qvo, qbr = (f"{prefix}{vm1.port_id[:11]}" for prefix in ("tap", "qvo", "qbr"))
     key = hex(next(n.segmentation_id or 0 for n in control.wait_for_server(site.lab).networks(name="red")))
     ns = f"ip netns exec {site.router} "
+    qr = site.host("network").must("sh", "-c", f"ip -n {site.router} -o link | grep -o 'qr-[^:@]*' | head -1").strip()
 
     def flows(bridge: str, command: str) -> tuple[str, str]:
         folder = f"/run/kept-{bridge}"
@@ -301,6 +302,27 @@ def faults(site: Site) -> dict[str, Fault]:
             receiver=vm2.address, named=("compute1", "vxlan-0a090003", Verdict.DROPPED_NO_TUNNEL),
             finding="one-way-tunnel",
         ),
+        "the other host's end of the tunnel has another UDP port": Fault(
+            host="compute2", damage="ovs-vsctl set Interface vxlan-0a090002 options:dst_port=8472",
+            repair="ovs-vsctl remove Interface vxlan-0a090002 options dst_port",
+            receiver=vm2.address, named=("compute2", "vxlan-0a090002", Verdict.DROPPED_NO_TUNNEL),
+            finding="tunnel-port-mismatch",
+        ),
+        "the router knows the instance by a wrong MAC address": Fault(
+            host="network", damage=f"ip -n {site.router} neigh replace {vm1.address} lladdr 02:00:00:00:00:99 dev {qr} nud permanent",
+            repair=f"ip -n {site.router} neigh del {vm1.address} dev {qr}",
+            receiver=WORLD_ADDRESS, named=("network", site.router, Verdict.DROPPED_WRONG_NEIGHBOUR),
+        ),
+        "the router's interface is down": Fault(
+            host="network", damage=f"ip -n {site.router} link set {qr} down", repair=f"ip -n {site.router} link set {qr} up",
+            receiver=WORLD_ADDRESS, named=("network", f"{qr} in {site.router}", Verdict.DROPPED_DOWN), finding="interface-down",
+        ),
+        "a rule before connections are tracked": Fault(
+            host="compute2", damage="iptables -t raw -I PREROUTING -p icmp -j DROP",
+            repair="iptables -t raw -D PREROUTING -p icmp -j DROP",
+            receiver=vm2.address, named=("compute2", f"qbr{vm2.port_id[:11]} raw PREROUTING", Verdict.DROPPED_RULE),
+            finding="changed-setting",
+        ),
     }  # fmt: skip
 
 
@@ -316,6 +338,10 @@ FAULTS: Final = (
     "a rule of the router drops",
     "a patch leads nowhere",
     "the other host has no tunnel back",
+    "the other host's end of the tunnel has another UDP port",
+    "the router knows the instance by a wrong MAC address",
+    "the router's interface is down",
+    "a rule before connections are tracked",
 )
 
 

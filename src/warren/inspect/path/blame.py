@@ -1,54 +1,112 @@
 """Which of many ends of a flood is the one to name: where the copy that should have arrived was lost."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
+from warren.core.names import INTEGRATION_BRIDGE
+from warren.inspect.path.holders import Holder
 from warren.inspect.path.hop import Hop, Verdict
-from warren.inspect.path.walk import Walk
+from warren.inspect.path.walk import Aim, Walk
 
 _FAULT: Final = 2
 
 
-def blame(walk: Walk, host: str) -> int:
-    """The hop that ended a packet for something on `host` ("" where nobody knows who has it).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Where a packet should have come to: the host, and the switch port or interface that leads to who takes it."""
 
-    On that host if a copy came there; else where frames went into tunnels without a copy for it, or where a tunnel lost
-    one; else the deepest end that is a fault. What other hosts did with copies that were not theirs is no fault, and
-    once somebody took the packet only what came of that counts.
+    host: str
+    port: str = ""
+
+
+def blame(walk: Walk, wanted: Wanted | None) -> int:
+    """The hop that ended a packet for something (`None` where nobody knows who has it).
+
+    A MAC address that the next hop does not have is to blame before all that came of it. Else, of the copies for the
+    next hop: where one ended on its host; where frames left for other hosts or ports without a copy for it; where a
+    tunnel lost one. What others did with copies that were not theirs is no fault, and once somebody took the packet
+    only what came of that counts.
     """
+    misled = next((index for index, aim in sorted(walk.aims.items()) if _is_misled(walk, aim)), None)
+    if misled is not None:
+        aim = walk.aims[misled]
+        walk.end(aim.blamed, Verdict.DROPPED_WRONG_NEIGHBOUR, aim.mend)
+        return aim.blamed
     leg = max(walk.accepted, key=walk.depth, default=-1)
-    hops = (
-        [(i, hop) for i, hop in enumerate(walk.hops) if walk.is_behind(i, leg)]
-        if leg >= 0
-        else list(enumerate(walk.hops))
-    )
+    hops = [(i, hop) for i, hop in enumerate(walk.hops) if leg < 0 or walk.is_behind(i, leg)]
+    wanted = _next(walk, [walk.aims[i] for i, _ in hops if i in walk.aims]) if walk.aims else wanted
     ends = [(i, hop) for i, hop in hops if hop.end and hop.end is not Verdict.DROPPED_NOT_FOR_US]
-    there = [item for item in ends if item[1].host == host]
-    if there:
-        return max(there, key=lambda item: walk.depth(item[0]))[0]
-    if host and not any(hop.host == host for _, hop in hops):
-        flood = _last_before_tunnels(walk, hops)
-        if flood is not None and not any(hop.end and hop.end.is_unknown for _, hop in ends):
-            return flood
-        if lost := [index for index, hop in ends if hop.is_tunnel and _weight(hop) == _FAULT]:
-            return max(lost, key=walk.depth)
+    found = _lost(walk, wanted, hops, ends) if wanted else None
+    if found is not None:
+        return found
     if ends:
-        return max(ends, key=lambda item: (_weight(item[1]), walk.depth(item[0])))[0]
+        return max(ends, key=lambda item: (_weight(item[1], is_known=wanted is not None), walk.depth(item[0])))[0]
     return max(len(walk.hops) - 1, 0)
 
 
-def _weight(hop: Hop) -> int:
-    """A fault before what is not known, before what went well."""
-    if hop.end is None or hop.end.is_success:
-        return 0
-    return 1 if hop.end.is_unknown else _FAULT
+def _holders(walk: Walk, aim: Aim) -> tuple[Holder, ...]:
+    """Who has the next hop's address on the network that the packet was sent to."""
+    holders = walk.world.holders
+    return holders.of(aim.ip, holders.network(aim.host, aim.sent_from))
 
 
-def _last_before_tunnels(walk: Walk, hops: list[tuple[int, Hop]]) -> int | None:
-    """The lookup that sent copies into tunnels, none of them to the right host."""
-    tunnels = [hop for _, hop in hops if hop.is_tunnel]
-    index = tunnels[0].parent if tunnels and not any(hop.end for hop in tunnels) else None
+def _is_misled(walk: Walk, aim: Aim) -> bool:
+    """Whether others than the owner of the MAC address have the next hop's address."""
+    found = _holders(walk, aim)
+    return bool(found) and all(holder.mac != aim.mac for holder in found)
+
+
+def _next(walk: Walk, aims: Sequence[Aim]) -> Wanted | None:
+    """Who has the MAC address that the packet went to last."""
+    holders = (holder for aim in reversed(aims) for holder in _holders(walk, aim) if holder.mac == aim.mac)
+    return next((Wanted(host=holder.host, port=holder.port) for holder in holders), None)
+
+
+def _lost(walk: Walk, wanted: Wanted, hops: Sequence[tuple[int, Hop]], ends: Sequence[tuple[int, Hop]]) -> int | None:
+    """The end of the copy for somebody who is known, or where no copy for it was made."""
+    there = [index for index, hop in ends if hop.host == wanted.host]
+    at_port = [index for index in there if wanted.port and wanted.port in _ports(walk, index, wanted.host)]
+    if at_port or there:
+        return max(at_port or there, key=walk.depth)
+    if any(hop.end and hop.end.is_unknown for _, hop in ends):
+        return None
+    lost = [index for index, hop in ends if hop.is_tunnel and _weight(hop, is_known=True) == _FAULT]
+    if lost:
+        return max(lost, key=walk.depth)
+    index = _last_lookup(walk, wanted, hops)
     if index is not None:
-        mend = "its flow must send to the destination's host too"
+        mend = "its flow must send to the destination too"
         walk.hops[index] = replace(walk.hops[index], end=Verdict.DROPPED_ELSEWHERE, mend=mend)
     return index
+
+
+def _ports(walk: Walk, index: int, host: str) -> Iterator[str]:
+    """The interfaces of a host that a copy passed."""
+    return (hop.interface for hop in walk.way_to(index) if hop.host == host)
+
+
+def _last_lookup(walk: Walk, wanted: Wanted, hops: Sequence[tuple[int, Hop]]) -> int | None:
+    """The last lookup on the destination's host, or else the one that sent copies into tunnels, none of them there.
+
+    On that host what br-int did counts: it has the port, whatever it sent elsewhere besides.
+    """
+    here = [
+        (hop.place.startswith(INTEGRATION_BRIDGE), walk.depth(index), index)
+        for index, hop in hops
+        if hop.host == wanted.host and hop.is_lookup
+    ]
+    if here:
+        return max(here)[-1]
+    if any(hop.host == wanted.host for _, hop in hops):
+        return None
+    return next((hop.parent for _, hop in hops if hop.is_tunnel), None)
+
+
+def _weight(hop: Hop, *, is_known: bool) -> int:
+    """A fault before what went well; what is not known before both, unless it is known whose copies count."""
+    if hop.end is None or hop.end.is_success:
+        return 0
+    if hop.end.is_unknown:
+        return 1 if is_known else _FAULT + 1
+    return _FAULT

@@ -61,12 +61,6 @@ def find(word: str, topology: Topology) -> Endpoint:
     return replace(found[0], name=f"{word} of {found[0].name}", ips=(word,)) if is_address(word) else found[0]
 
 
-def holder_of(ip: str, topology: Topology) -> str:
-    """The host that something with an address is on; empty where nothing captured has it."""
-    found = (e.host.name for e in _candidates(topology) if ip in e.ips and e.host)
-    return next(found, "")
-
-
 def is_address(word: str) -> bool:
     try:
         ip_address(word)

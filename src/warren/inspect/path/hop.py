@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+TABLE: Final = " table "
+"""Between a bridge and a table's number in the place of a lookup."""
 
 
 class Verdict(Enum):
@@ -17,6 +21,7 @@ class Verdict(Enum):
     DROPPED_RULE = "dropped by a rule of the packet filter"
     DROPPED_NO_ROUTE = "dropped: no route leads to the destination"
     DROPPED_NO_NEIGHBOUR = "dropped: nobody answers for the next hop's address"
+    DROPPED_WRONG_NEIGHBOUR = "dropped: sent to a MAC address that the next hop does not have"
     DROPPED_NOT_FORWARDED = "dropped: the namespace does not forward"
     DROPPED_DOWN = "dropped: an interface is down"
     DROPPED_PORT_CONFIG = "dropped: the switch's port is told not to receive or not to forward"
@@ -57,6 +62,11 @@ class Hop:
     """The packet enters a tunnel here."""
     end: Verdict | None = None
     mend: str = ""
+
+    @property
+    def is_lookup(self) -> bool:
+        """A flow of a table, or the miss of one."""
+        return TABLE in self.place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,29 +4,20 @@ An instance whose inside was not captured is taken to do what any host does: ans
 for it, send to its router what is not on its own prefix.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
-from warren.inspect.path.blame import blame
-from warren.inspect.path.endpoint import Endpoint, gateway, holder_of, instance, is_to_many, on_link
+from warren.inspect.path.asking import ANSWERS, Asker, told
+from warren.inspect.path.endpoint import Endpoint, gateway, instance, is_to_many, on_link
 from warren.inspect.path.frame import Arp, Frame, answer, request
 from warren.inspect.path.hop import Verdict
 from warren.inspect.path.routing import Routed, first_address, is_broadcast, is_multicast, link_address, route
 from warren.inspect.path.topology import KernelPort, SwitchPort
-from warren.inspect.path.walk import Delivery, Walk, plain
+from warren.inspect.path.walk import Aim, Delivery, Walk, ip_command, plain
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import Host, Link, Namespace
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Who asks for the MAC address of which next hop."""
-
-    host: Host
-    place: str
-    ip: str
 
 
 def send(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent: int = -1) -> None:
@@ -84,12 +75,17 @@ def _ends_without_route(walk: Walk, routed: Routed, index: int, namespace: Names
         walk.hops[index] = replace(walk.hops[index], what=routed.evidence)
         walk.end(index, Verdict.NOT_MODELLED)
     else:
-        prefix = f"ip -n {namespace.name} " if namespace.name else "ip "
-        refused = routed.evidence.partition(" dev ")[0]
         walk.hops[index] = replace(walk.hops[index], what=f"{walk.hops[index].what}: {routed.evidence}")
-        mend = "add default via THE GATEWAY" if routed.kind == "none" else f"del {refused}"
-        walk.end(index, Verdict.DROPPED_NO_ROUTE, f"{prefix}route {mend}")
+        walk.end(index, Verdict.DROPPED_NO_ROUTE, f"{ip_command(namespace)} {_route_mend(namespace, routed)}")
     return True
+
+
+def _route_mend(namespace: Namespace, routed: Routed) -> str:
+    """An interface that is down has lost its routes: it is put right before they are."""
+    down = [link.name for link in namespace.links if link.addresses and not link.is_up]
+    if routed.kind != "none":
+        return f"route del {routed.evidence.partition(' dev ')[0]}"
+    return f"link set {down[0]} up" if down else "route add default via THE GATEWAY"
 
 
 def _post_route(walk: Walk, host: Host, namespace: Namespace, routed: Routed, packet: IpPacket, parent: int) -> None:
@@ -125,7 +121,12 @@ def _neighbour(walk: Walk, kernel: KernelPort, ip: str, source: str, parent: int
     place = kernel.namespace.name or kernel.host.name
     mac = walk.world.neighbour(kernel, ip)
     if mac:
-        return mac, walk.hop(parent, kernel.host, place, f"knows that {ip} is at {mac}")
+        index = walk.hop(parent, kernel.host, place, f"knows that {ip} is at {mac}")
+        mend = f"{ip_command(kernel.namespace)} neigh del {ip} dev {kernel.link.name}"
+        walk.aims[index] = Aim(
+            ip=ip, mac=mac, host=kernel.host.name, sent_from=kernel.link.mac, blamed=index, mend=mend
+        )  # fmt: skip
+        return mac, index
     if ":" in ip:
         index = walk.hop(parent, kernel.host, place, f"would ask for {ip} by neighbour discovery")
         walk.end(index, Verdict.NOT_MODELLED)
@@ -134,34 +135,8 @@ def _neighbour(walk: Walk, kernel: KernelPort, ip: str, source: str, parent: int
     asked = Walk(world=walk.world, title=f"ARP for {ip}")
     asked.transmit(kernel, frame, -1)
     settle(asked)
-    walk.learned += asked.learned
-    mac = walk.world.neighbour(kernel, ip)
-    return _told(walk, asked, Question(kernel.host, place, ip), mac, parent)
-
-
-def _told(walk: Walk, asked: Walk, question: Question, mac: str, parent: int) -> tuple[str, int]:
-    """What came of asking: the address, or the way on which the question or its answer was lost."""
-    host, place, ip = question.host, question.place, question.ip
-    if mac:
-        return mac, walk.hop(parent, host, place, f"asks for {ip} by ARP and is told {mac}")
-    index = walk.hop(parent, host, place, f"asks for {ip} by ARP and nobody answers")
-    holder = holder_of(ip, walk.world.topology)
-    if not holder:
-        walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, f"nothing that was captured has {ip}")
-        return "", index
-    for hop in asked.way_to(blame(asked, _lost_on(asked, holder, host.name))):
-        walk.hops.append(replace(hop, what=f"ARP: {hop.what}", parent=index))
-        index = len(walk.hops) - 1
-    end = walk.hops[index].end
-    if end is None or end.is_success or end is Verdict.DROPPED_NOT_FOR_US:
-        walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, f"{ip} is on {holder}; see why it does not answer")
-    return "", index
-
-
-def _lost_on(asked: Walk, holder: str, asking: str) -> str:
-    """The host to look at: who should answer, or, where it did, who asked."""
-    has_answered = any(hop.host == holder and hop.what.startswith("answers:") for hop in asked.hops)
-    return asking if has_answered and asking != holder else holder
+    asker = Asker(host=kernel.host, place=place, mac=kernel.link.mac)
+    return told(walk, asked, asker, ip, walk.world.neighbour(kernel, ip), parent)
 
 
 # Into a namespace.
@@ -197,7 +172,7 @@ def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
         walk.end(walk.hop(index, kernel.host, kernel.where, what), Verdict.DROPPED_NOT_FOR_US)
         return
     walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
-    index = walk.hop(index, kernel.host, kernel.where, f"answers: {arp.target_ip} is at {kernel.link.mac}")
+    index = walk.hop(index, kernel.host, kernel.where, f"{ANSWERS}{arp.target_ip} is at {kernel.link.mac}")
     walk.transmit(kernel, answer(arp, kernel.link.mac), index)
 
 
@@ -279,7 +254,7 @@ def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) 
         walk.end(walk.hop(index, port.host, place, f"learns {payload}"), Verdict.DELIVERED)
     elif payload.target_ip in endpoint.ips:
         _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
-        index = walk.hop(index, port.host, place, f"answers: {payload.target_ip} is at {endpoint.mac}")
+        index = walk.hop(index, port.host, place, f"{ANSWERS}{payload.target_ip} is at {endpoint.mac}")
         leave_instance(walk, endpoint, answer(payload, endpoint.mac), index)
     else:
         walk.end(walk.hop(index, port.host, place, f"does not have {payload.target_ip}"), Verdict.DROPPED_NOT_FOR_US)
@@ -348,8 +323,7 @@ def _send_from_instance(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent
             asked, endpoint, request(sender_mac=endpoint.mac, sender_ip=packet.source, target_ip=next_hop), -1
         )
         settle(asked)
-        walk.learned += asked.learned
-        mac = _met(walk.world, endpoint).get(next_hop, "")
-        mac, index = _told(walk, asked, Question(endpoint.host, place, next_hop), mac, index)
+        asker = Asker(host=endpoint.host, place=place, mac=endpoint.mac)
+        mac, index = told(walk, asked, asker, next_hop, _met(walk.world, endpoint).get(next_hop, ""), index)
     if mac:
         leave_instance(walk, endpoint, Frame(source=endpoint.mac, destination=mac, payload=packet), index)

@@ -5,7 +5,7 @@ from typing import Final
 
 from warren.core.errors import Invalid
 from warren.inspect.filter.packet import ICMP, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket, Tracked
-from warren.inspect.path.blame import blame
+from warren.inspect.path.blame import Wanted, blame
 from warren.inspect.path.endpoint import Endpoint, instance, is_to_many
 from warren.inspect.path.frame import Frame, request
 from warren.inspect.path.hop import Path, Trace, Verdict
@@ -156,11 +156,17 @@ def _ended(walk: Walk, target: Endpoint | None) -> Ended:
     if walk.departed and _may_be_outside(walk, target):
         departure = walk.departed[0]
         return Ended(walk.path(departure.hop, Verdict.LEFT, Verdict.LEFT.value), departure=departure)
-    index = blame(walk, target.host.name if target and target.host else "")
+    index = blame(walk, _wanted(target))
     hop = walk.hops[index]
     verdict = hop.end or Verdict.DROPPED_FLOW
     because = f"{hop.host}, {hop.place}: {hop.what}"
     return Ended(walk.path(index, verdict, because, hop.mend))
+
+
+def _wanted(target: Endpoint | None) -> Wanted | None:
+    if target is None or target.host is None:
+        return None
+    return Wanted(host=target.host.name, port=target.port.port.name if target.port else target.device)
 
 
 def _is_meant(delivery: Delivery, target: Endpoint | None) -> bool:

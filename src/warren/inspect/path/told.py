@@ -6,10 +6,8 @@ from warren.inspect.decode import Decoder
 from warren.inspect.explain.context import Context, context_of, openflow_names
 from warren.inspect.explain.sentence import explain
 from warren.inspect.parse.dump import read_dump
-from warren.inspect.path.hop import Hop
+from warren.inspect.path.hop import TABLE, Hop
 from warren.inspect.snapshot.model import Estate
-
-_TABLE = " table "
 
 
 @dataclass(slots=True)
@@ -21,7 +19,7 @@ class Teller:
 
     def sentence(self, hop: Hop) -> str:
         """What the hop's flow does and why it is there; empty for a hop that is no lookup."""
-        bridge, is_lookup, _ = hop.place.partition(_TABLE)
+        bridge, is_lookup, _ = hop.place.partition(TABLE)
         known = self._known(hop.host, bridge) if is_lookup and hop.evidence else None
         if known is None:
             return ""

@@ -14,7 +14,7 @@ from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
 from warren.inspect.path.frame import Frame
-from warren.inspect.path.hop import Hop, Path, Verdict
+from warren.inspect.path.hop import TABLE, Hop, Path, Verdict
 from warren.inspect.path.mend import rule_mend
 from warren.inspect.path.switch import Forwarded
 from warren.inspect.path.topology import KernelPort, SwitchPort
@@ -44,6 +44,20 @@ class Departure:
     hop: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aim:
+    """A packet set out for a next hop by a MAC address that somebody knew or was told."""
+
+    ip: str
+    mac: str
+    host: str
+    sent_from: str
+    """MAC address of the interface that it leaves by: tells the network."""
+    blamed: int
+    """The hop that is at fault if the address is another's: who knew it, or who told it."""
+    mend: str = ""
+
+
 @dataclass(slots=True)
 class Walk:
     """One packet under way."""
@@ -57,6 +71,8 @@ class Walk:
     """Frames that reached an interface of the kernel; `kernel` goes on with them."""
     instance_arrivals: deque[tuple[SwitchPort, Frame, int]] = field(default_factory=deque)
     """Frames that reached an instance whose inside was not captured."""
+    aims: dict[int, Aim] = field(default_factory=dict)
+    """Hop at which the packet set out -> for whom."""
     accepted: list[int] = field(default_factory=list)
     """Hops at which somebody took an IP frame as meant for it: one leg of the way ended well there."""
     learned: list[str] = field(default_factory=list)
@@ -253,7 +269,7 @@ class Walk:
         """A hop for each lookup; gives their indexes behind that of the entry."""
         noted = [entry]
         for lookup in forwarded.lookups:
-            place = f"{port.bridge.name} table {lookup.table}"
+            place = f"{port.bridge.name}{TABLE}{lookup.table}"
             noted.append(self.hop(noted[-1], port.host, place, lookup.what, evidence=lookup.flow, object=lookup.object))
         return noted
 
@@ -374,9 +390,8 @@ class Walk:
         """Ends a frame at an interface that is down. Of a bridge's own one that is as it should be: nobody uses it."""
         index = self.hop(parent, kernel.host, kernel.where, f"{kernel.link.name} is down")
         is_unused = frame.is_to_many and kernel.host.bridge(kernel.link.name) is not None
-        inside = f"ip -n {kernel.namespace.name}" if kernel.namespace.name else "ip"
         verdict = Verdict.DROPPED_NOT_FOR_US if is_unused else Verdict.DROPPED_DOWN
-        self.end(index, verdict, f"{inside} link set {kernel.link.name} up")
+        self.end(index, verdict, f"{ip_command(kernel.namespace)} link set {kernel.link.name} up")
 
     def is_behind(self, index: int, ancestor: int) -> bool:
         """Whether a hop is another one or came of it."""
@@ -400,6 +415,11 @@ class Walk:
             title=self.title, way=way, verdict=verdict, because=because, mend=mend, others=others,
             learned=tuple(dict.fromkeys(self.learned)),
         )  # fmt: skip
+
+
+def ip_command(namespace: Namespace) -> str:
+    """ip(8) for a namespace."""
+    return f"ip -n {namespace.name}" if namespace.name else "ip"
 
 
 def _udp_port(port: SwitchPort) -> str:

@@ -1,12 +1,14 @@
 """What a trace changes while it goes on: connections, learned addresses and flows, neighbours. Nothing is global."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from warren.inspect.filter.conntrack import Tracker
 from warren.inspect.filter.hooks import Netfilter
 from warren.inspect.filter.match import Known
 from warren.inspect.filter.model import RuleSet
 from warren.inspect.filter.read import read_rules, read_sets
+from warren.inspect.path.holders import Holders, holders_of
 from warren.inspect.path.switch import Switch
 from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
 from warren.inspect.snapshot.model import Estate, Host, Namespace
@@ -30,6 +32,11 @@ class World:
     """MAC address of an instance whose inside was not captured -> address -> MAC address."""
     bridge_addresses: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """(host, Linux bridge, MAC address) -> port."""
+
+    @cached_property
+    def holders(self) -> Holders:
+        """Who has which address."""
+        return holders_of(self.topology)
 
     def netfilter(self, host: Host, namespace: Namespace, *, is_ipv6: bool) -> Netfilter:
         """The packet filter of a namespace, read when it is first needed."""
