@@ -30,7 +30,7 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.command()
 @click.argument("sender", metavar="FROM")
 @click.argument("receiver", metavar="TO", required=False)
-@click.option("--proto", default="icmp", show_default=True, help="icmp, tcp, udp, or a protocol's number.")
+@click.option("--proto", default="icmp", show_default=True, help="icmp, tcp, udp, or another's name or number.")
 @click.option("--dport", type=click.IntRange(0, 65535), default=0, help="Destination port of TCP or UDP.")
 @click.option("--sport", type=click.IntRange(0, 65535), default=40_000, show_default=True, help="Source port.")
 @click.option("--size", type=click.IntRange(28, 65535), default=84, show_default=True, help="Bytes of the IP packet.")

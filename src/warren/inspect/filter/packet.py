@@ -5,9 +5,9 @@ from typing import Final
 
 PROTOCOLS: Final = {
     "icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ipv6-icmp": 58,
-    "vrrp": 112, "sctp": 132, "udplite": 136,
+    "icmp6": 58, "vrrp": 112, "sctp": 132, "udplite": 136,
 }  # fmt: skip
-"""Names in iptables-save(8) and in the Networking API -> numbers (RFC 5237's registry)."""
+"""Names in iptables-save(8), in the Networking API and of tcpdump -> numbers (RFC 5237's registry)."""
 PORT_PROTOCOLS: Final = frozenset({6, 17, 132, 136})
 ICMP: Final = 1
 ICMPV6: Final = 58

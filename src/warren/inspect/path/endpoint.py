@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
 from warren.core.errors import Conflict, NotFound
 from warren.core.names import ID_CHARS_IN_NAME
-from warren.inspect.path.routing import LIMITED_BROADCAST, is_broadcast, is_multicast
+from warren.inspect.path.routing import LIMITED_BROADCAST, is_broadcast, is_multicast, route
 from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Estate, Host, Namespace
 from warren.inspect.snapshot.text import printable
@@ -146,6 +146,34 @@ def _leases(mac: str, estate: Estate) -> tuple[str, ...]:
     return tuple(
         entry.ip for h in estate.hosts for table in h.dhcp for entry in table.entries if entry.mac == mac and mac
     )
+
+
+def address_near(target: Endpoint, source: Endpoint, *, is_ipv6: bool) -> str:
+    """Of several addresses of a namespace the one on the source's prefix, else its first."""
+    mine = [ip_address(ip) for ip in source.ips]
+    for link in target.namespace.links if target.namespace else ():
+        for a in link.addresses:
+            is_near = a.ip in target.ips and (":" in a.ip) is is_ipv6
+            if is_near and any(ip in ip_interface(f"{a.ip}/{a.prefix_length}").network for ip in mine):
+                return a.ip
+    return target.ip(is_ipv6=is_ipv6)
+
+
+def address_towards(source: Endpoint, ip: str) -> str:
+    """The address that a source sends from: of several the one that its route to the destination says."""
+    routed = route(source.namespace, ip) if source.namespace and len(source.ips) > 1 else None
+    if routed and routed.kind == "local" and ip in source.ips:
+        return ip
+    return routed.source if routed and routed.source in source.ips else source.ip(is_ipv6=":" in ip)
+
+
+def behind_floating(ip: str, topology: Topology) -> Endpoint | None:
+    """The instance that a floating IP stands for, where the API told and it was captured."""
+    floating = next((f for f in topology.estate.names.floating_ips.values() if f.address == ip), None)
+    if floating is None or not floating.port_id:
+        return None
+    ports = (port for port in topology.instance_ports() if port.port.port_id == floating.port_id)
+    return next((instance(port, topology) for port in ports), None)
 
 
 def on_link(endpoint: Endpoint, ip: str, topology: Topology) -> bool | None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from warren.core.errors import Invalid
-from warren.inspect.filter.packet import ICMP, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket, Tracked
+from warren.inspect.filter.packet import ICMP, ICMPV6, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket, Tracked
 from warren.inspect.path.blame import Wanted, blame
-from warren.inspect.path.endpoint import Endpoint, instance, is_to_many
+from warren.inspect.path.endpoint import Endpoint, address_near, address_towards, behind_floating, instance, is_to_many
 from warren.inspect.path.frame import Frame, request
 from warren.inspect.path.hop import Path, Trace, Verdict
 from warren.inspect.path.kernel import leave_instance, send, settle
@@ -53,16 +53,17 @@ def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question
     if source.is_outside and not _is_there(world, target):
         raise Invalid("NothingToTrace", f"neither {source.name} nor {target.name} is on a captured host")
     paths: list[Path] = []
-    there = _there(world, source, packet, f"{source.name} -> {target.name}", target)
+    meant = behind_floating(packet.destination, world.topology) or target
+    there = _there(world, source, packet, f"{source.name} -> {target.name}", meant)
     paths.append(there.path)
-    is_answered = question.protocol in {ICMP, *PORT_PROTOCOLS} and not is_to_many(
+    is_answered = packet.protocol in {ICMP, ICMPV6, *PORT_PROTOCOLS} and not is_to_many(
         source, packet.destination, world.topology
     )
     if there.path.verdict.is_success and is_answered:
         back = _back(world, there, target, source)
         paths.append(back.path)
         if back.path.verdict.is_success:
-            paths.append(_there(world, source, _second(packet), "the next packet", target).path)
+            paths.append(_there(world, source, _second(packet), "the next packet", meant).path)
     return Trace(source=source.name, target=target.name, paths=tuple(paths))
 
 
@@ -114,15 +115,18 @@ class Ended:
 
 def _packet(source: Endpoint, target: Endpoint, question: Question) -> IpPacket:
     is_ipv6 = bool(target.ips) and all(":" in ip for ip in target.ips)
-    source_ip, target_ip = source.ip(is_ipv6=is_ipv6), target.ip(is_ipv6=is_ipv6)
+    target_ip = address_near(target, source, is_ipv6=is_ipv6)
+    source_ip = address_towards(source, target_ip) if target_ip else source.ip(is_ipv6=is_ipv6)
     for end, ip in ((source, source_ip), (target, target_ip)):
         if not ip:
             family = "IPv6" if is_ipv6 else "IPv4"
             raise Invalid("NoAddress", f"{end.name} has no {family} address in the capture; give one, or --names")
+    if question.protocol == ICMPV6 and not is_ipv6:
+        raise Invalid("NotIpv6", f"{target_ip} is no IPv6 address: what goes there is icmp")
     return IpPacket(
         source=source_ip,
         destination=target_ip,
-        protocol=question.protocol,
+        protocol=ICMPV6 if is_ipv6 and question.protocol == ICMP else question.protocol,
         source_port=question.source_port,
         destination_port=question.destination_port,
         icmp_type=8 if not is_ipv6 else 128,
@@ -150,7 +154,7 @@ def _ended(walk: Walk, target: Endpoint | None) -> Ended:
         if delivery is None:
             where = walk.hops[walk.delivered[0].hop]
             because = f"{where.host}, {where.place}: {where.what}"
-            mend = "one holder for each address: take it from this one, or its MAC address out of neighbour tables"
+            mend = _misdelivered(walk.delivered[0], target)
             return Ended(walk.path(walk.delivered[0].hop, Verdict.MISDELIVERED, because, mend))
         return Ended(walk.path(delivery.hop, Verdict.DELIVERED, Verdict.DELIVERED.value), delivery=delivery)
     if walk.departed and _may_be_outside(walk, target):
@@ -163,6 +167,13 @@ def _ended(walk: Walk, target: Endpoint | None) -> Ended:
     return Ended(walk.path(index, verdict, because, hop.mend))
 
 
+def _misdelivered(delivery: Delivery, target: Endpoint | None) -> str:
+    ip = delivery.packet.destination
+    if target and target.ips and ip not in target.ips:
+        return f"a rule that translates {ip} to {target.ips[0]}, where it was taken"
+    return "one holder for each address: take it from this one, or its MAC address out of neighbour tables"
+
+
 def _wanted(target: Endpoint | None) -> Wanted | None:
     if target is None or target.host is None:
         return None
@@ -171,24 +182,22 @@ def _wanted(target: Endpoint | None) -> Wanted | None:
 
 def _is_meant(delivery: Delivery, target: Endpoint | None) -> bool:
     """Whether who took the packet is who it was for; of an address that is translated nobody can say before."""
-    if target is None or target.port is None:
+    if target is None or target.is_outside:
         return True
-    if delivery.port is not None:
-        taken_by = (delivery.port.host.name, delivery.port.port.name)
-        return taken_by == (target.port.host.name, target.port.port.name)
-    kernel, namespace = delivery.kernel, target.namespace
-    if kernel is None or namespace is None:
-        return False
-    return (kernel.host.name, kernel.namespace.name) == (target.port.host.name, namespace.name)
+    if target.port is None and delivery.packet.destination not in target.ips:
+        return True
+    return _is_with(delivery, target)
 
 
 def _is_with(delivery: Delivery, target: Endpoint) -> bool:
-    """Whether a packet was taken where an endpoint is, in its namespace or at its port."""
-    if target.port:
-        return _is_meant(delivery, target)
-    if delivery.kernel is None or target.host is None or target.namespace is None:
+    """Whether a packet was taken where an endpoint is: at its port, or in its namespace."""
+    if delivery.port is not None:
+        taken_by = (delivery.port.host.name, delivery.port.port.name)
+        return target.port is not None and taken_by == (target.port.host.name, target.port.port.name)
+    kernel, namespace = delivery.kernel, target.namespace
+    if kernel is None or namespace is None or target.host is None:
         return False
-    return (delivery.kernel.host.name, delivery.kernel.namespace.name) == (target.host.name, target.namespace.name)
+    return (kernel.host.name, kernel.namespace.name) == (target.host.name, namespace.name)
 
 
 def _may_be_outside(walk: Walk, target: Endpoint | None) -> bool:

@@ -1,0 +1,80 @@
+"""Which addresses a trace sends from and to, and who they are meant for."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warren.core.errors import Invalid
+from warren.inspect.path.endpoint import find
+from warren.inspect.path.hop import Trace, Verdict
+from warren.inspect.path.question import Question, protocol_number, trace
+from warren.inspect.path.topology import Topology
+from warren.inspect.snapshot.model import Estate
+from warren.inspect.snapshot.names import read_names
+from warren.sources.open import read_source
+
+LAB = Path(__file__).parent.parent / "fixtures" / "warren-l2pop-hybrid"
+ROUTER = "qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233"
+WORLD, GATEWAY, FLOATING = "203.0.113.1", "203.0.113.100", "203.0.113.101"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(LAB, tmp_path / "copy", ignore=shutil.ignore_patterns("api.json")))
+
+
+def asked(folder: Path, sender: str, receiver: str, protocol: str = "icmp") -> Trace:
+    names = read_names(json.loads((LAB / "api.json").read_text()))
+    known = Estate(hosts=read_source(str(folder)), names=names)
+    topology = Topology(estate=known)
+    question = Question(protocol=protocol_number(protocol))
+    return trace(known, find(sender, topology), find(receiver, topology), question)
+
+
+@pytest.mark.parametrize(
+    ("sender", "receiver", "packet"),
+    [
+        (ROUTER, "vm1", "icmp 192.168.5.1 > 192.168.5.3 type 8"),
+        (ROUTER, WORLD, f"icmp {GATEWAY} > {WORLD} type 8"),
+        (ROUTER, FLOATING, f"icmp {FLOATING} > {FLOATING} type 8"),
+        ("vm1", ROUTER, "icmp 192.168.5.3 > 192.168.5.1 type 8"),
+        ("world", ROUTER, f"icmp {WORLD} > {GATEWAY} type 8"),
+        (GATEWAY, "vm1", f"icmp {GATEWAY} > 192.168.5.3 type 8"),
+    ],
+)
+def test_of_several_addresses_those_are_used_that_ping_would_use(sender: str, receiver: str, packet: str) -> None:
+    assert asked(LAB, sender, receiver).paths[0].title.endswith(f": {packet}")
+
+
+def test_a_floating_ip_that_its_router_keeps_for_itself_is_not_delivered(copy: Path) -> None:
+    """Without its rule the router answers itself: a ping comes back, and not from the instance."""
+    rules = copy / "network" / f"iptables-save_{ROUTER}"
+    kept = [line for line in rules.read_text().splitlines(keepends=True) if "-j DNAT" not in line]
+    rules.write_text("".join(kept))
+    path = asked(copy, "world", FLOATING).paths[0]
+    assert (path.verdict, path.way[-1].host) == (Verdict.MISDELIVERED, "network")
+    assert path.mend == f"a rule that translates {FLOATING} to 192.168.5.3, where it was taken"
+
+
+def with_ipv6(folder: Path) -> None:
+    """vm1 and vm2 each with an address of one prefix."""
+    for host, name, ip in (("compute1", "vm1", "fd00::3"), ("compute2", "vm2", "fd00::4")):
+        links: list[dict[str, Any]] = json.loads((folder / host / f"ip_addr_{name}").read_text())
+        eth0 = next(link for link in links if link["ifname"] == "eth0")
+        eth0["addr_info"].append({"family": "inet6", "local": ip, "prefixlen": 64, "scope": "global"})
+        (folder / host / f"ip_addr_{name}").write_text(json.dumps(links))
+        (folder / host / f"ip_route6_{name}").write_text('[{"dst":"fd00::/64","dev":"eth0","flags":[]}]')
+
+
+def test_a_ping_to_an_ipv6_address_is_icmpv6(copy: Path) -> None:
+    with_ipv6(copy)
+    for protocol in ("icmp", "icmpv6", "icmp6"):
+        assert asked(copy, "vm1", "fd00::4", protocol).paths[0].title.endswith(": icmpv6 fd00::3 > fd00::4 type 128")
+
+
+def test_icmpv6_to_an_ipv4_address_is_refused() -> None:
+    with pytest.raises(Invalid, match="IPv6"):
+        asked(LAB, "vm1", "vm2", "icmpv6")
