@@ -105,6 +105,13 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict, st
         edit("compute1/dump-flows_br-int", rf"^.*table=61,.*dl_dst={VM3_MAC}.*\n", ""), "vm3",
         ("compute1", "br-int table 62", Verdict.DROPPED_ELSEWHERE, "its flow must send to the destination too"),
     ),
+    "the router takes only what comes by its way back": (
+        together(
+            edit(f"network/ip_route_{ROUTER}", r"^\[", '[{"dst":"192.168.5.3","dev":"qg-91c6effe-92","scope":"link","flags":[]},'),
+            edit(f"network/sysctl_{ROUTER}", r"\Z", "net.ipv4.conf.qr-c96bf304-02.rp_filter = 1\n"),
+        ), WORLD,
+        ("network", f"qr-c96bf304-02 in {ROUTER}", Verdict.DROPPED_SOURCE, "a route to 192.168.5.3 by qr-c96bf304-02, or its rp_filter 0 and that of all"),
+    ),
     "a route leads to the wrong network": (
         edit(f"network/ip_route_{ROUTER}", r"^\[", '[{"dst":"192.168.5.3","dev":"qg-91c6effe-92","scope":"link","flags":[]},'), WORLD,
         ("network", ROUTER, Verdict.DROPPED_NO_NEIGHBOUR, "192.168.5.3 is on another network, on compute1: see which route leads here"),

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import struct
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,23 @@ def test_who_listens_to_a_group_is_not_known(lab: Estate) -> None:
 )
 def test_groups_have_their_addresses_on_the_link(address: str, mac: str) -> None:
     assert link_address(address) == mac
+
+
+def arp_request(mac: str, sender_ip: str, target_ip: str) -> bytes:
+    octets = bytes.fromhex(mac.replace(":", ""))
+    addresses = octets + IPv4Address(sender_ip).packed + bytes(6) + IPv4Address(target_ip).packed
+    return b"\xff" * 6 + octets + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + addresses
+
+
+@pytest.mark.parametrize(("ignore", "verdict"), [("1", Verdict.DROPPED_NOT_FOR_US), ("0", Verdict.DELIVERED)])
+def test_a_router_answers_for_its_other_interfaces_unless_it_is_told_not_to(
+    tmp_path: Path, ignore: str, verdict: Verdict
+) -> None:
+    folder = Path(shutil.copytree(LAB, tmp_path / "lab"))
+    settings = folder / "network" / f"sysctl_{ROUTER}"
+    settings.write_text(settings.read_text().replace("all.arp_ignore = 1", f"all.arp_ignore = {ignore}"))
+    known = Estate(hosts=read_source(str(folder)))
+    sender = find("vm1", Topology(estate=known))
+    frame = frame_of_bytes(arp_request(sender.mac, "192.168.5.3", "203.0.113.100"))
+    path = trace_frame(known, sender, frame, find(ROUTER, Topology(estate=known))).paths[0]
+    assert path.verdict is verdict, [f"{h.host} {h.place}: {h.what}" for h in path.way]

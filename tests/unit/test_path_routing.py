@@ -11,7 +11,7 @@ from warren.core.errors import Invalid
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Trace, Verdict
 from warren.inspect.path.question import Question, trace, trace_frame
-from warren.inspect.path.routing import Routed, first_address, route
+from warren.inspect.path.routing import Routed, first_address, refused_source, route, setting
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
 from warren.inspect.snapshot.model import Address, Estate, KernelRoute, Link, Namespace, RoutingRule
@@ -89,6 +89,40 @@ def test_a_route_that_throws_goes_on_with_the_next_rule() -> None:
 def test_a_rule_that_asks_for_more_is_not_guessed() -> None:
     marked = RoutingRule(preference=50, source="all", table="main", selector="fwmark 0x1")
     assert route(namespace(FAR, rules=(marked, *RULES)), "192.0.2.1").kind == "unknown"
+
+
+def filtering(**modes: str) -> Namespace:
+    sysctls = {f"net.ipv4.conf.{name.replace('_', '/')}.rp_filter": mode for name, mode in modes.items()}
+    return replace(namespace(NEAR, FAR), sysctls=sysctls)
+
+
+@pytest.mark.parametrize(
+    ("modes", "device", "source", "is_refused"),
+    [
+        ({}, "eth1", "10.0.0.9", False),
+        ({"eth1": "1", "all": "0"}, "eth1", "10.0.0.9", True),
+        ({"eth1": "0", "all": "1"}, "eth1", "10.0.0.9", True),
+        ({"eth1": "1", "all": "2"}, "eth1", "10.0.0.9", False),
+        ({"default": "1", "eth1": "0"}, "eth1", "10.0.0.9", False),
+        ({"default": "1"}, "eth1", "10.0.0.9", True),
+        ({"all": "1"}, "eth0", "10.0.0.9", False),
+        ({"all": "1"}, "eth1", "192.0.2.1", False),
+        ({"all": "1"}, "eth0", "fd00::1", False),
+        ({}, "eth1", "10.0.0.1", True),
+    ],
+)
+def test_a_source_must_come_by_the_interface_that_leads_back_to_it_where_this_is_asked(
+    modes: dict[str, str], device: str, source: str, *, is_refused: bool
+) -> None:
+    assert bool(refused_source(filtering(**modes), device, source)) is is_refused
+
+
+def test_a_source_that_no_route_leads_back_to_is_refused_by_the_loose_filter_as_well() -> None:
+    assert refused_source(replace(filtering(all="2"), routes=(NEAR,)), "eth1", "192.0.2.1")
+
+
+def test_the_setting_of_an_interface_with_a_dot_in_its_name_is_found() -> None:
+    assert setting(filtering(eth0_7="2"), "eth0.7", "rp_filter") == 2
 
 
 def test_a_device_without_an_address_sends_from_none() -> None:

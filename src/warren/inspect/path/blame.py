@@ -1,6 +1,6 @@
 """Which of many ends of a flood is the one to name: where the copy that should have arrived was lost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,10 +14,11 @@ _FAULT: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Where a packet should have come to: the host, and the switch port or interface that leads to who takes it."""
+    """Where a packet should have come to: the host, and the switch port, interface or namespace of who takes it."""
 
     host: str
     port: str = ""
+    namespace: str = ""
 
 
 def blame(walk: Walk, wanted: Wanted | None) -> int:
@@ -65,10 +66,10 @@ def _next(walk: Walk, aims: Sequence[Aim]) -> Wanted | None:
 
 def _lost(walk: Walk, wanted: Wanted, hops: Sequence[tuple[int, Hop]], ends: Sequence[tuple[int, Hop]]) -> int | None:
     """The end of the copy for somebody who is known, or where no copy for it was made."""
-    there = [index for index, hop in ends if hop.host == wanted.host]
-    at_port = [index for index in there if wanted.port and wanted.port in _ports(walk, index, wanted.host)]
-    if at_port or there:
-        return max(at_port or there, key=walk.depth)
+    came = [index for index, hop in hops if hop.end and hop.host == wanted.host and _is_at(walk, index, wanted)]
+    there = came or [index for index, hop in ends if hop.host == wanted.host]
+    if there:
+        return max(there, key=lambda i: (walk.hops[i].end is not Verdict.DROPPED_NOT_FOR_US, walk.depth(i)))
     if any(hop.end and hop.end.is_unknown for _, hop in ends):
         return None
     lost = [index for index, hop in ends if hop.is_tunnel and _weight(hop, is_known=True) == _FAULT]
@@ -81,9 +82,13 @@ def _lost(walk: Walk, wanted: Wanted, hops: Sequence[tuple[int, Hop]], ends: Seq
     return index
 
 
-def _ports(walk: Walk, index: int, host: str) -> Iterator[str]:
-    """The interfaces of a host that a copy passed."""
-    return (hop.interface for hop in walk.way_to(index) if hop.host == host)
+def _is_at(walk: Walk, index: int, wanted: Wanted) -> bool:
+    """Whether a copy came as far as the interface or namespace that it was for."""
+    if wanted.namespace and walk.hops[index].place.endswith(wanted.namespace):
+        return True
+    return bool(wanted.port) and any(
+        hop.interface == wanted.port for hop in walk.way_to(index) if hop.host == wanted.host
+    )
 
 
 def _last_lookup(walk: Walk, wanted: Wanted, hops: Sequence[tuple[int, Hop]]) -> int | None:

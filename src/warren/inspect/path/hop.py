@@ -23,6 +23,7 @@ class Verdict(Enum):
     DROPPED_NO_NEIGHBOUR = "dropped: nobody answers for the next hop's address"
     DROPPED_WRONG_NEIGHBOUR = "dropped: sent to a MAC address that the next hop does not have"
     DROPPED_NOT_FORWARDED = "dropped: the namespace does not forward"
+    DROPPED_SOURCE = "dropped: its source address cannot come in by this interface"
     DROPPED_DOWN = "dropped: an interface is down"
     DROPPED_PORT_CONFIG = "dropped: the switch's port is told not to receive or not to forward"
     DROPPED_NO_TUNNEL = "dropped: the other host has no tunnel that takes it"

@@ -13,7 +13,16 @@ from warren.inspect.path.asking import ANSWERS, Asker, told
 from warren.inspect.path.endpoint import Endpoint, gateway, instance, is_to_many, on_link
 from warren.inspect.path.frame import Arp, Frame, answer, request
 from warren.inspect.path.hop import Verdict
-from warren.inspect.path.routing import Routed, first_address, is_broadcast, is_multicast, link_address, route
+from warren.inspect.path.routing import (
+    Routed,
+    first_address,
+    is_broadcast,
+    is_multicast,
+    link_address,
+    refused_source,
+    route,
+    setting,
+)
 from warren.inspect.path.topology import KernelPort, SwitchPort
 from warren.inspect.path.walk import Aim, Delivery, Walk, ip_command, plain
 from warren.inspect.path.world import World
@@ -161,7 +170,7 @@ def _arrive(walk: Walk, kernel: KernelPort, frame: Frame, index: int) -> None:
 
 
 def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
-    is_ours = any(address.ip == arp.target_ip for address in kernel.link.addresses)
+    is_ours = _answers_for(kernel, arp.target_ip)
     if arp.operation == 2:
         if is_ours or arp.target_mac == kernel.link.mac:
             walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
@@ -171,9 +180,32 @@ def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
         what = f"does not have {arp.target_ip}"
         walk.end(walk.hop(index, kernel.host, kernel.where, what), Verdict.DROPPED_NOT_FOR_US)
         return
+    if _is_refused(walk, kernel, arp.sender_ip, index):
+        return
     walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
     index = walk.hop(index, kernel.host, kernel.where, f"{ANSWERS}{arp.target_ip} is at {kernel.link.mac}")
     walk.transmit(kernel, answer(arp, kernel.link.mac), index)
+
+
+def _answers_for(kernel: KernelPort, ip: str) -> bool:
+    """Whether an interface answers for an address: its own, or with arp_ignore 0 any of its namespace."""
+    if any(address.ip == ip for address in kernel.link.addresses):
+        return True
+    namespace = kernel.namespace
+    return bool(
+        namespace.sysctls and namespace.holder_of(ip) and not setting(namespace, kernel.link.name, "arp_ignore")
+    )
+
+
+def _is_refused(walk: Walk, kernel: KernelPort, source: str, parent: int) -> bool:
+    """Ends a packet whose source address the namespace does not let in by this interface."""
+    why = refused_source(kernel.namespace, kernel.link.name, source)
+    if not why:
+        return False
+    index = walk.hop(parent, kernel.host, kernel.where, f"refuses it: {why}")
+    mend = f"a route to {source} by {kernel.link.name}, or its rp_filter 0 and that of all"
+    walk.end(index, Verdict.DROPPED_SOURCE, "" if kernel.namespace.holder_of(source) else mend)
+    return True
 
 
 def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: int) -> None:
@@ -191,11 +223,19 @@ def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: i
             index, kernel.host, kernel.where, f"takes {packet.destination} only if it listens to that group"
         )
         walk.end(index, Verdict.NOT_CAPTURED)
-        return
-    routed = route(namespace, packet.destination, packet.source)
-    if routed.kind == "local" or is_broadcast(namespace, packet.destination):
+    elif is_broadcast(namespace, packet.destination):
         _take(walk, kernel, packet, index)
-        return
+    elif not _is_refused(walk, kernel, packet.source, index):
+        routed = route(namespace, packet.destination, packet.source)
+        if routed.kind == "local":
+            _take(walk, kernel, packet, index)
+        else:
+            _forward(walk, kernel, packet, routed, index)
+
+
+def _forward(walk: Walk, kernel: KernelPort, packet: IpPacket, routed: Routed, index: int) -> None:
+    """A packet for somebody else goes on, if the namespace is a router and lets it pass."""
+    namespace = kernel.namespace
     place = namespace.name or kernel.host.name
     if not _forwards(namespace, is_ipv6=packet.is_ipv6):
         index = walk.hop(index, kernel.host, place, f"does not have {packet.destination} and does not forward")
@@ -208,7 +248,7 @@ def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: i
         walk.end(index, Verdict.DROPPED_TTL)
         return
     packet = replace(packet, out_interface=routed.device, ttl=packet.ttl - 1)
-    passage = netfilter.hook("FORWARD", packet)
+    passage = walk.world.netfilter(kernel.host, namespace, is_ipv6=packet.is_ipv6).hook("FORWARD", packet)
     index = walk.note_passage(kernel.host, namespace, passage, index)
     if passage.outcome is Outcome.ACCEPT:
         _post_route(walk, kernel.host, namespace, routed, passage.packet, index)

@@ -177,7 +177,10 @@ def _misdelivered(delivery: Delivery, target: Endpoint | None) -> str:
 def _wanted(target: Endpoint | None) -> Wanted | None:
     if target is None or target.host is None:
         return None
-    return Wanted(host=target.host.name, port=target.port.port.name if target.port else target.device)
+    namespace = target.namespace.name if target.namespace and not target.port else ""
+    return Wanted(
+        host=target.host.name, port=target.port.port.name if target.port else target.device, namespace=namespace
+    )
 
 
 def _is_meant(delivery: Delivery, target: Endpoint | None) -> bool:

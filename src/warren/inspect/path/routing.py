@@ -9,6 +9,8 @@ from warren.inspect.path.cells import mac_text
 from warren.inspect.path.frame import BROADCAST
 from warren.inspect.snapshot.model import KernelRoute, Link, Namespace
 
+STRICT: Final = 1
+"""Value of rp_filter that lets in only what comes by the interface that leads back to its source."""
 LIMITED_BROADCAST: Final = "255.255.255.255"
 _DEFAULT_TABLES: Final = ("local", "main", "default")
 
@@ -59,6 +61,29 @@ def link_address(destination: str) -> str:
         return BROADCAST
     group = int(address)
     return mac_text(0x01005E000000 | group & 0x7FFFFF if address.version == 4 else 0x333300000000 | group & 0xFFFFFFFF)
+
+
+def setting(namespace: Namespace, device: str, name: str) -> int:
+    """An IPv4 setting of an interface: the larger of its own and that of all (ip-sysctl.rst)."""
+    prefix = "net.ipv4.conf"
+    own = namespace.sysctls.get(f"{prefix}.{device.replace('.', '/')}.{name}")
+    texts = (own or namespace.sysctls.get(f"{prefix}.default.{name}"), namespace.sysctls.get(f"{prefix}.all.{name}"))
+    return max(int(text) if text and text.isdecimal() else 0 for text in texts)
+
+
+def refused_source(namespace: Namespace, device: str, source: str) -> str:
+    """Why a namespace takes nothing from an address by an interface; empty where it does (RFC 3704, rp_filter)."""
+    if ":" in source:
+        return ""
+    if namespace.holder_of(source):
+        return f"{source} is its own address"
+    mode = setting(namespace, device, "rp_filter")
+    routed = route(namespace, source) if mode else None
+    if routed is None or routed.kind == "unknown":
+        return ""
+    if routed.kind == "unicast" and (mode != STRICT or routed.device == device):
+        return ""
+    return f"its way back to {source} is not by {device}: {routed.evidence}"
 
 
 def _tables(namespace: Namespace, source: str) -> Iterator[tuple[str, str]]:
