@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from warren.core.errors import Invalid
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Trace, Verdict
-from warren.inspect.path.question import Question, trace, trace_frame
+from warren.inspect.path.question import Question, arp_request, trace, trace_frame
 from warren.inspect.path.routing import link_address
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_bytes
@@ -94,7 +95,7 @@ def test_groups_have_their_addresses_on_the_link(address: str, mac: str) -> None
     assert link_address(address) == mac
 
 
-def arp_request(mac: str, sender_ip: str, target_ip: str) -> bytes:
+def request(mac: str, sender_ip: str, target_ip: str) -> bytes:
     octets = bytes.fromhex(mac.replace(":", ""))
     addresses = octets + IPv4Address(sender_ip).packed + bytes(6) + IPv4Address(target_ip).packed
     return b"\xff" * 6 + octets + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + addresses
@@ -109,6 +110,49 @@ def test_a_router_answers_for_its_other_interfaces_unless_it_is_told_not_to(
     settings.write_text(settings.read_text().replace("all.arp_ignore = 1", f"all.arp_ignore = {ignore}"))
     known = Estate(hosts=read_source(str(folder)))
     sender = find("vm1", Topology(estate=known))
-    frame = frame_of_bytes(arp_request(sender.mac, "192.168.5.3", "203.0.113.100"))
+    frame = frame_of_bytes(request(sender.mac, "192.168.5.3", "203.0.113.100"))
     path = trace_frame(known, sender, frame, find(ROUTER, Topology(estate=known))).paths[0]
     assert path.verdict is verdict, [f"{h.host} {h.place}: {h.what}" for h in path.way]
+
+
+def arp(known: Estate, sender: str, receiver: str) -> Trace:
+    topology = Topology(estate=known)
+    source, target = find(sender, topology), find(receiver, topology)
+    return trace_frame(known, source, arp_request(source, target), target)
+
+
+def test_who_has_an_address_is_answered_by_the_flow_that_knows_it(lab: Estate) -> None:
+    path = arp(lab, "vm1", "vm2").paths[0]
+    assert (path.verdict, {hop.host for hop in path.way}) == (Verdict.DELIVERED, {"compute1"})
+    assert [hop.object for hop in path.way if hop.place == "br-tun table 21"] == ["responder of port 'vm2'"]
+    assert path.way[-1].what == "learns ARP 192.168.5.4 is at fa:16:3e:1c:8c:a8"
+
+
+def test_a_router_asks_by_the_interface_and_with_the_address_of_the_network(lab: Estate) -> None:
+    path = arp(lab, ROUTER, "vm3").paths[0]
+    assert path.verdict is Verdict.DELIVERED
+    assert path.way[0].place == f"qr-c96bf304-02 in {ROUTER}"
+    assert "who has 192.168.5.5? tell 192.168.5.1" in path.title
+
+
+def test_an_address_that_nobody_has_is_not_answered_for(lab: Estate) -> None:
+    path = arp(lab, "vm1", "192.168.5.200").paths[0]
+    assert path.verdict is Verdict.DROPPED_NO_NEIGHBOUR
+    assert path.because.endswith("nobody answers for 192.168.5.200")
+
+
+def test_an_answer_that_is_lost_on_its_way_back_is_told_where_it_was_lost(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(LAB, tmp_path / "lab"))
+    for file, gone in (("network/dump-flows_br-int", "table=60,.*in_port=4,"), ("compute1/dump-flows_br-tun", ",arp,")):
+        path = folder / file
+        kept = re.sub(rf"^.*{gone}.*\n", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(kept)
+    known = Estate(hosts=read_source(str(folder)))
+    found = arp(known, "vm1", "192.168.5.1").paths[0]
+    assert (found.way[-1].host, found.way[-1].place) == ("network", "br-int table 60")
+    assert any(hop.what.startswith("answers: ") for hop in found.way)
+
+
+def test_arp_asks_for_no_ipv6_address(lab: Estate) -> None:
+    with pytest.raises(Invalid, match="IPv6"):
+        arp(lab, "vm1", "fd00::9")

@@ -11,10 +11,11 @@ import click
 
 from warren.cli.live import open_estate
 from warren.core.errors import Invalid, NotFound
+from warren.inspect.filter.packet import ICMP
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Hop, Path, Trace
-from warren.inspect.path.question import Question, protocol_number, trace, trace_frame
+from warren.inspect.path.question import Question, arp_request, protocol_number, trace, trace_frame
 from warren.inspect.path.told import Teller
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
@@ -23,6 +24,7 @@ from warren.sources.names import names_from
 
 STATUS_DROPPED: Final = 1
 STATUS_UNKNOWN: Final = 3
+ARP: Final = "arp"
 PLACE_WIDTH: Final = 40
 PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -30,7 +32,7 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.command()
 @click.argument("sender", metavar="FROM")
 @click.argument("receiver", metavar="TO", required=False)
-@click.option("--proto", default="icmp", show_default=True, help="icmp, tcp, udp, or another's name or number.")
+@click.option("--proto", default="icmp", show_default=True, help="arp, icmp, tcp, udp, or another's name or number.")
 @click.option("--dport", type=click.IntRange(0, 65535), default=0, help="Destination port of TCP or UDP.")
 @click.option("--sport", type=click.IntRange(0, 65535), default=40_000, show_default=True, help="Source port.")
 @click.option("--size", type=click.IntRange(28, 65535), default=84, show_default=True, help="Bytes of the IP packet.")
@@ -57,8 +59,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     estate = open_estate(sources, names_from(names, cloud))
     frame = _frame(packet, pcap)
-    question = Question(protocol=protocol_number(proto), source_port=sport, destination_port=dport, size_bytes=size)
-    found = _asked(estate, sender, receiver, frame, question)
+    is_arp = proto.lower() == ARP
+    number = ICMP if is_arp else protocol_number(proto)
+    question = Question(protocol=number, source_port=sport, destination_port=dport, size_bytes=size)
+    found = _asked(estate, sender, receiver, frame, None if is_arp else question)
     if as_json:
         click.echo(json.dumps(as_object(found), indent=2))
     else:
@@ -67,14 +71,18 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     sys.exit(status(found))
 
 
-def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | None, question: Question) -> Trace:
+def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | None, question: Question | None) -> Trace:
+    """The answer; without a question it is ARP's."""
     topology = Topology(estate=estate)
     target = find(receiver, topology) if receiver is not None else None
     if frame:
         return trace_frame(estate, find(sender, topology), frame, target)
     if target is None:
         raise Invalid("NoTarget", "say where the packet goes: TO, or --packet, or --pcap")
-    return trace(estate, find(sender, topology), target, question)
+    source = find(sender, topology)
+    if question is None:
+        return trace_frame(estate, source, arp_request(source, target), target)
+    return trace(estate, source, target, question)
 
 
 def _frame(packet: str | None, pcap: str | None) -> Frame | None:

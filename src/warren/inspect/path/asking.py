@@ -8,7 +8,6 @@ from warren.inspect.path.hop import Verdict
 from warren.inspect.path.walk import Aim, Walk
 from warren.inspect.snapshot.model import Host
 
-ANSWERS: Final = "answers: "
 _ARP_ANSWER: Final = "->arp_op"
 
 
@@ -34,8 +33,7 @@ def told(walk: Walk, asked: Walk, asker: Asker, ip: str, mac: str, parent: int) 
         mend = f"{ip} is on another network, on {', '.join(sorted(elsewhere))}: see which route leads here"
         walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, mend if elsewhere else f"nothing that was captured has {ip}")
         return "", index
-    has_answered = any(hop.host == holder.host and hop.what.startswith(ANSWERS) for hop in asked.hops)
-    lost_on = Wanted(host=asker.host.name) if has_answered else Wanted(host=holder.host, port=holder.port)
+    lost_on = Wanted(host=asker.host.name) if asked.accepted else Wanted(host=holder.host, port=holder.port)
     for hop in asked.way_to(blame(asked, lost_on)):
         walk.hops.append(replace(hop, what=f"ARP: {hop.what}", parent=index))
         index = len(walk.hops) - 1

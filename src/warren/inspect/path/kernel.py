@@ -9,7 +9,7 @@ from dataclasses import replace
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
-from warren.inspect.path.asking import ANSWERS, Asker, told
+from warren.inspect.path.asking import Asker, told
 from warren.inspect.path.endpoint import Endpoint, gateway, instance, is_to_many, on_link
 from warren.inspect.path.frame import Arp, Frame, answer, request
 from warren.inspect.path.hop import Verdict
@@ -183,7 +183,8 @@ def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
     if _is_refused(walk, kernel, arp.sender_ip, index):
         return
     walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
-    index = walk.hop(index, kernel.host, kernel.where, f"{ANSWERS}{arp.target_ip} is at {kernel.link.mac}")
+    index = walk.hop(index, kernel.host, kernel.where, f"answers: {arp.target_ip} is at {kernel.link.mac}")
+    walk.accepted.append(index)
     walk.transmit(kernel, answer(arp, kernel.link.mac), index)
 
 
@@ -294,7 +295,8 @@ def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) 
         walk.end(walk.hop(index, port.host, place, f"learns {payload}"), Verdict.DELIVERED)
     elif payload.target_ip in endpoint.ips:
         _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
-        index = walk.hop(index, port.host, place, f"{ANSWERS}{payload.target_ip} is at {endpoint.mac}")
+        index = walk.hop(index, port.host, place, f"answers: {payload.target_ip} is at {endpoint.mac}")
+        walk.accepted.append(index)
         leave_instance(walk, endpoint, answer(payload, endpoint.mac), index)
     else:
         walk.end(walk.hop(index, port.host, place, f"does not have {payload.target_ip}"), Verdict.DROPPED_NOT_FOR_US)

@@ -7,9 +7,10 @@ from warren.core.errors import Invalid
 from warren.inspect.filter.packet import ICMP, ICMPV6, PORT_PROTOCOLS, PROTOCOLS, TCP, IpPacket, Tracked
 from warren.inspect.path.blame import Wanted, blame
 from warren.inspect.path.endpoint import Endpoint, address_near, address_towards, behind_floating, instance, is_to_many
-from warren.inspect.path.frame import Frame, request
+from warren.inspect.path.frame import Arp, Frame, request
 from warren.inspect.path.hop import Path, Trace, Verdict
 from warren.inspect.path.kernel import leave_instance, send, settle
+from warren.inspect.path.routing import route
 from warren.inspect.path.topology import KernelPort
 from warren.inspect.path.walk import Delivery, Departure, Walk, plain
 from warren.inspect.path.world import World, world_of
@@ -67,6 +68,24 @@ def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question
     return Trace(source=source.name, target=target.name, paths=tuple(paths))
 
 
+def arp_request(source: Endpoint, target: Endpoint) -> Frame:
+    """The frame with which an endpoint asks who has another's address.
+
+    Raises:
+        Invalid: one of them has no IPv4 address, or nothing leads from one to the other.
+    """
+    packet = _packet(source, target, Question())
+    if packet.is_ipv6:
+        raise Invalid("NotIpv4", f"{packet.destination} is no IPv4 address: ARP asks for none else")
+    mac = source.mac
+    if not mac and source.namespace:
+        link = source.namespace.link(route(source.namespace, packet.destination).device)
+        mac = link.mac if link else ""
+    if not mac:
+        raise Invalid("NoInterface", f"{source.name} has no interface that leads to {packet.destination}")
+    return request(sender_mac=mac, sender_ip=packet.source, target_ip=packet.destination)
+
+
 def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint | None = None) -> Trace:
     """Follow a raw frame that an endpoint sends as it is: no routes, no ARP, no answer.
 
@@ -76,6 +95,9 @@ def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint
         Invalid: nothing is known of where it would enter.
     """
     walk = Walk(world=world_of(estate), title=f"{source.name} sends {frame}")
+    name = target.name if target else frame.destination
+    if target and target.is_outside:
+        target = None
     if source.host and source.namespace:
         link = source.namespace.link(source.device) or next(
             (link for link in source.namespace.links if link.mac == frame.source), None
@@ -90,18 +112,25 @@ def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint
     else:
         raise Invalid("NothingToTrace", f"{source.name} is on no captured host")
     settle(walk)
-    name = target.name if target else frame.destination
-    return Trace(source=source.name, target=name, paths=(_ended_frame(walk, frame, target).path,))
+    return Trace(source=source.name, target=name, paths=(_ended_frame(walk, frame, source, target).path,))
 
 
-def _ended_frame(walk: Walk, frame: Frame, target: Endpoint | None) -> "Ended":
-    """A raw frame may end well as ARP, too: the first copy that somebody took."""
+def _ended_frame(walk: Walk, frame: Frame, source: Endpoint, target: Endpoint | None) -> "Ended":
+    """A raw frame may end well as ARP, too: the first copy that somebody took.
+
+    Of a question that was answered, what came of the answer decides.
+    """
     taken = next((i for i, hop in enumerate(walk.hops) if hop.end is Verdict.DELIVERED), None)
     if taken is not None and not walk.delivered:
         return Ended(walk.path(taken, Verdict.DELIVERED, Verdict.DELIVERED.value))
     if target and frame.is_to_many:
         walk.delivered = [each for each in walk.delivered if _is_with(each, target)]
-    return _ended(walk, target)
+    ended = _ended(walk, source if _is_answered(walk, frame) else target)
+    if ended.path.verdict is Verdict.DROPPED_NOT_FOR_US and isinstance(frame.payload, Arp) and target is None:
+        hop, ip = walk.hops[0], frame.payload.target_ip
+        because = f"{hop.host}, {hop.place}: nobody answers for {ip}"
+        return Ended(walk.path(0, Verdict.DROPPED_NO_NEIGHBOUR, because, f"nothing that was captured has {ip}"))
+    return ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +140,11 @@ class Ended:
     path: Path
     delivery: Delivery | None = None
     departure: Departure | None = None
+
+
+def _is_answered(walk: Walk, frame: Frame) -> bool:
+    """Whether somebody answered ARP: what came to nothing was then lost on its way back."""
+    return isinstance(frame.payload, Arp) and bool(walk.accepted)
 
 
 def _packet(source: Endpoint, target: Endpoint, question: Question) -> IpPacket:

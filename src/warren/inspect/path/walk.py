@@ -74,7 +74,7 @@ class Walk:
     aims: dict[int, Aim] = field(default_factory=dict)
     """Hop at which the packet set out -> for whom."""
     accepted: list[int] = field(default_factory=list)
-    """Hops at which somebody took an IP frame as meant for it: one leg of the way ended well there."""
+    """Hops at which somebody took an IP frame as meant for it, or answered ARP: one leg of the way ended well there."""
     learned: list[str] = field(default_factory=list)
 
     def hop(self, parent: int, host: Host, place: str, what: str, **more: object) -> int:
