@@ -4,7 +4,6 @@
 import json
 import re
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Trace, Verdict
 from warren.inspect.path.question import Question, protocol_number, trace, trace_frame
 from warren.inspect.path.topology import Topology
-from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
+from warren.inspect.path.wire import frame_of_hex
 from warren.inspect.snapshot.model import Estate
 from warren.inspect.snapshot.names import read_names
 from warren.sources.open import read_source
@@ -275,16 +274,7 @@ def test_a_frame_with_a_forged_address_is_dropped_where_it_comes_in() -> None:
     assert (path.way[-1].host, path.way[-1].place) == ("compute1", "br-int table 93")
 
 
-def test_a_pcap_file_gives_its_first_frame() -> None:
-    frame = bytes.fromhex(ECHO.replace(" ", ""))
-    content = (
-        struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-        + struct.pack("<IIII", 0, 0, len(frame), len(frame))
-        + frame
-    )
-    assert frame_of_pcap(content) == frame_of_hex(ECHO)
-    with pytest.raises(Invalid, match="pcap"):
-        frame_of_pcap(b"no")
+def test_a_frame_that_is_cut_off_is_refused() -> None:
     with pytest.raises(Invalid, match="cut off"):
         frame_of_hex(ECHO[:40])
 

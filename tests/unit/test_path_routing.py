@@ -13,7 +13,7 @@ from warren.inspect.path.hop import Trace, Verdict
 from warren.inspect.path.question import Question, trace, trace_frame
 from warren.inspect.path.routing import Routed, first_address, refused_source, route, setting
 from warren.inspect.path.topology import Topology
-from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
+from warren.inspect.path.wire import frame_of_hex
 from warren.inspect.snapshot.model import Address, Estate, KernelRoute, Link, Namespace, RoutingRule
 from warren.sources.open import read_source
 
@@ -202,8 +202,3 @@ def test_what_nobody_can_send_is_refused() -> None:
 def test_what_is_no_frame_is_refused_in_one_sentence(digits: str) -> None:
     with pytest.raises(Invalid):
         frame_of_hex(digits)
-
-
-def test_a_pcap_of_another_kind_of_link_is_refused() -> None:
-    with pytest.raises(Invalid, match="Ethernet"):
-        frame_of_pcap(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000071000000") + bytes(40))

@@ -16,9 +16,10 @@ from warren.inspect.path.endpoint import find
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Hop, Path, Trace
 from warren.inspect.path.question import Question, arp_request, protocol_number, trace, trace_frame
+from warren.inspect.path.recording import recorded_frame
 from warren.inspect.path.told import Teller
 from warren.inspect.path.topology import Topology
-from warren.inspect.path.wire import frame_of_hex, frame_of_pcap
+from warren.inspect.path.wire import frame_of_bytes, frame_of_hex
 from warren.inspect.snapshot.model import Estate
 from warren.sources.names import names_from
 
@@ -42,14 +43,17 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API.")
 @click.option("--cloud", help="Ask this cloud of clouds.yaml for names (needs openstacksdk).")
 @click.option("--packet", help="A raw frame in hexadecimal that FROM sends as it is.")
-@click.option("--pcap", type=click.Path(dir_okay=False), help="The first frame of a pcap file, sent by FROM as it is.")
+@click.option("--pcap", type=click.Path(dir_okay=False), help="A pcap or pcapng file: FROM sends a frame of it.")
+@click.option(
+    "--frame", "number", type=click.IntRange(min=1), default=1, show_default=True, help="Which one of --pcap."
+)
 @click.option("--flows", is_flag=True, help="Print each flow and rule in full.")
 @click.option("--explain", is_flag=True, help="Say of each flow in a sentence what it does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     sender: str, receiver: str | None, proto: str, dport: int, sport: int, size: int, sources: tuple[str, ...],
-    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, *, flows: bool, explain: bool,
-    as_json: bool,
+    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, number: int, *, flows: bool,
+    explain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
 
@@ -58,7 +62,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     2 bad usage, 3 where something on the way is not modelled or was not captured.
     """
     estate = open_estate(sources, names_from(names, cloud))
-    frame = _frame(packet, pcap)
+    frame = _frame(packet, pcap, number)
     is_arp = proto.lower() == ARP
     number = ICMP if is_arp else protocol_number(proto)
     question = Question(protocol=number, source_port=sport, destination_port=dport, size_bytes=size)
@@ -85,7 +89,7 @@ def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | Non
     return trace(estate, source, target, question)
 
 
-def _frame(packet: str | None, pcap: str | None) -> Frame | None:
+def _frame(packet: str | None, pcap: str | None, number: int) -> Frame | None:
     if packet:
         return frame_of_hex(packet)
     if not pcap:
@@ -93,7 +97,7 @@ def _frame(packet: str | None, pcap: str | None) -> Frame | None:
     path = FilePath(pcap)
     if not path.is_file() or path.stat().st_size > PCAP_LIMIT_BYTES:
         raise NotFound("NoSuchFile", f"there is no pcap file {pcap} of at most {PCAP_LIMIT_BYTES} bytes")
-    return frame_of_pcap(path.read_bytes())
+    return frame_of_bytes(recorded_frame(path.read_bytes(), number))
 
 
 def status(found: Trace) -> int:

@@ -1,4 +1,4 @@
-"""A frame as bytes, from hexadecimal text or a pcap file -> `Frame`."""
+"""A frame as bytes, or as hexadecimal text, -> `Frame`."""
 
 import struct
 from dataclasses import replace
@@ -9,8 +9,6 @@ from warren.core.errors import Invalid
 from warren.inspect.filter.packet import ICMP, ICMPV6, PORT_PROTOCOLS, TCP, IpPacket
 from warren.inspect.path.frame import Arp, Frame
 
-_PCAP: Final = {b"\xa1\xb2\xc3\xd4": ">", b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\x3c\x4d": ">", b"\x4d\x3c\xb2\xa1": "<"}
-_ETHERNET: Final = 1
 _FLAGS: Final = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
 
 
@@ -25,21 +23,6 @@ def frame_of_hex(text: str) -> Frame:
         return frame_of_bytes(bytes.fromhex(digits))
     except ValueError as error:
         raise Invalid("BadPacket", "a packet is given as hexadecimal digits, two for each byte") from error
-
-
-def frame_of_pcap(content: bytes) -> Frame:
-    """The first frame of a pcap file (not pcapng; `tcpdump -w` writes pcap).
-
-    Raises:
-        Invalid: it is none, has no frame, or none of Ethernet.
-    """
-    order = _PCAP.get(content[:4])
-    if order is None or len(content) < 40:
-        raise Invalid("BadPacket", "this is no pcap file with a frame in it; tcpdump -w writes one")
-    if struct.unpack_from(f"{order}I", content, 20)[0] != _ETHERNET:
-        raise Invalid("BadPacket", "the pcap file has no Ethernet frames; listen on one interface, not on any")
-    size = struct.unpack_from(f"{order}I", content, 32)[0]
-    return frame_of_bytes(content[40 : 40 + size])
 
 
 def frame_of_bytes(content: bytes) -> Frame:
