@@ -2,17 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from warren.core.errors import Invalid
+from warren.core.errors import Invalid, NotFound
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Trace, Verdict
 from warren.inspect.path.question import Question, protocol_number, trace
 from warren.inspect.path.topology import Topology
-from warren.inspect.snapshot.model import Estate
+from warren.inspect.snapshot.model import Address, BridgePort, Estate, Host, Link, Namespace
 from warren.inspect.snapshot.names import read_names
 from warren.sources.open import read_source
 
@@ -78,3 +79,39 @@ def test_a_ping_to_an_ipv6_address_is_icmpv6(copy: Path) -> None:
 def test_icmpv6_to_an_ipv4_address_is_refused() -> None:
     with pytest.raises(Invalid, match="IPv6"):
         asked(LAB, "vm1", "vm2", "icmpv6")
+
+
+def test_a_port_that_only_the_api_has_is_told_as_not_plugged(copy: Path) -> None:
+    """vm2's interface is not on br-int any more, and its namespace is gone."""
+    (copy / "compute2" / "ip_addr_vm2").unlink()
+    for file in ("ovs-vsctl_list_interface", "ovs-vsctl_list_port"):
+        path = copy / "compute2" / file
+        path.write_text(path.read_text().replace("33fc8ad7-50", "00000000-00"))
+    sentence = "port vm2 of the API (192.168.5.4) is to be on compute2 and is plugged into no host that was captured"
+    with pytest.raises(NotFound) as refused:
+        asked(copy, "vm1", "vm2")
+    assert str(refused.value) == sentence
+    flows = copy / "compute1" / "dump-flows_br-tun"
+    flows.write_text("".join(line for line in flows.read_text().splitlines(keepends=True) if ",arp," not in line))
+    found = asked(copy, "vm1", "192.168.5.4").paths[0]
+    assert (found.verdict, found.mend) == (Verdict.DROPPED_NO_NEIGHBOUR, sentence)
+
+
+def with_another_tenant(host: Host) -> Host:
+    """As well the router of another network with the same prefix, first of all that one finds."""
+    link = Link(name="qr-other", is_up=True, addresses=(Address(ip="192.168.5.254", prefix_length=24),))
+    settings = {"net_uuid": "another", "iface-id": "other"}
+    port = BridgePort(name="qr-other", type="internal", other_config=settings, external_ids=settings)
+    bridges = tuple(replace(b, ports=(port, *b.ports)) if b.name == "br-int" else b for b in host.bridges)
+    return replace(host, bridges=bridges, namespaces=(Namespace(name="qrouter-0", links=(link,)), *host.namespaces))
+
+
+def test_a_guest_has_the_router_of_its_own_network_though_another_tenant_has_the_prefix_too(copy: Path) -> None:
+    for path in copy.glob("compute1/*_vm1"):
+        path.unlink()
+    names = read_names(json.loads((LAB / "api.json").read_text()))
+    hosts = tuple(with_another_tenant(host) for host in read_source(str(copy)))
+    known = Estate(hosts=hosts, names=names)
+    topology = Topology(estate=known)
+    found = trace(known, find("vm1", topology), find("198.51.100.9", topology), Question())
+    assert "by its router 192.168.5.1" in found.paths[0].way[0].what

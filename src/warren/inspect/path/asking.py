@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from warren.inspect.path.blame import Wanted, blame
+from warren.inspect.path.endpoint import unplugged
 from warren.inspect.path.hop import Verdict
 from warren.inspect.path.walk import Aim, Walk
 from warren.inspect.snapshot.model import Host
@@ -31,7 +32,8 @@ def told(walk: Walk, asked: Walk, asker: Asker, ip: str, mac: str, parent: int) 
     if holder is None:
         elsewhere = {found.host for found in holders.by_ip.get(ip, ())}
         mend = f"{ip} is on another network, on {', '.join(sorted(elsewhere))}: see which route leads here"
-        walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, mend if elsewhere else f"nothing that was captured has {ip}")
+        nobody = unplugged(ip, walk.world.topology) or f"nothing that was captured has {ip}"
+        walk.end(index, Verdict.DROPPED_NO_NEIGHBOUR, mend if elsewhere else nobody)
         return "", index
     lost_on = Wanted(host=asker.host.name) if asked.accepted else Wanted(host=holder.host, port=holder.port)
     for hop in asked.way_to(blame(asked, lost_on)):

@@ -8,7 +8,7 @@ from warren.core.errors import Conflict, NotFound
 from warren.core.names import ID_CHARS_IN_NAME
 from warren.inspect.path.routing import LIMITED_BROADCAST, is_broadcast, is_multicast, route
 from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
-from warren.inspect.snapshot.model import HOST_NAMESPACE, Estate, Host, Namespace
+from warren.inspect.snapshot.model import HOST_NAMESPACE, Address, Estate, Host, Namespace
 from warren.inspect.snapshot.text import printable
 
 
@@ -49,16 +49,25 @@ def find(word: str, topology: Topology) -> Endpoint:
     if not found and is_address(word):
         return _by_address(word, topology)
     if not found:
-        known = ", ".join(sorted({endpoint.name for endpoint in candidates})[:12])
-        raise NotFound(
-            "NoSuchEndpoint", f"nothing captured is called {printable(word)}; there are {known or 'no endpoints'}"
-        )
+        known = ", ".join(sorted({endpoint.name for endpoint in candidates})[:12]) or "no endpoints"
+        nobody = f"nothing captured is called {printable(word)}; there are {known}"
+        raise NotFound("NoSuchEndpoint", unplugged(word, topology) or nobody)
     distinct = {(e.host.name if e.host else "", e.name, e.device) for e in found}
     if len(distinct) > 1:
         raise Conflict(
             "AmbiguousEndpoint", f"{word} is {', '.join(f'{name} on {host}' for host, name, _ in sorted(distinct))}"
         )
     return replace(found[0], name=f"{word} of {found[0].name}", ips=(word,)) if is_address(word) else found[0]
+
+
+def unplugged(word: str, topology: Topology) -> str:
+    """What there is to say of a port that only the API has, by its name, id, or an address of it; else nothing."""
+    for port in topology.estate.names.ports.values():
+        if word.lower() in {port.id, port.name.lower(), port.mac, port.device_id, *port.ips}:
+            where = f" is to be on {port.host} and" if port.host else ""
+            name = port.name or port.id
+            return f"port {name} of the API ({', '.join(port.ips)}){where} is plugged into no host that was captured"
+    return ""
 
 
 def is_address(word: str) -> bool:
@@ -196,11 +205,8 @@ def _own_prefixes(endpoint: Endpoint, topology: Topology, *, is_ipv6: bool) -> l
     own = endpoint.ip(is_ipv6=is_ipv6)
     prefixes = {
         ip_interface(f"{a.ip}/{a.prefix_length}").network
-        for host in topology.estate.hosts
-        for namespace in host.namespaces
-        for link in namespace.links
-        for a in link.addresses
-        if a.prefix_length not in (32, 128) and link.name[:3] in ("qr-", "tap", "sg-")
+        for _, a in _services(endpoint, topology)
+        if a.prefix_length not in (32, 128)
     }
     return [network for network in prefixes if own and ip_address(own) in network]
 
@@ -208,11 +214,21 @@ def _own_prefixes(endpoint: Endpoint, topology: Topology, *, is_ipv6: bool) -> l
 def gateway(endpoint: Endpoint, topology: Topology) -> str:
     """The router's address in an instance's prefix."""
     own = endpoint.ip()
+    routers = (
+        a.ip
+        for name, a in _services(endpoint, topology)
+        if name.startswith("qr-") and ":" not in a.ip and own
+        and ip_address(own) in ip_interface(f"{a.ip}/{a.prefix_length}").network
+    )  # fmt: skip
+    return next(routers, "")
+
+
+def _services(endpoint: Endpoint, topology: Topology) -> Iterator[tuple[str, Address]]:
+    """Interfaces and addresses of routers and DHCP servers, but for those that are known to be on another network."""
+    own = topology.network_of(endpoint.port) if endpoint.port else ""
     for host in topology.estate.hosts:
-        for namespace in host.namespaces:
-            for link in namespace.links:
-                for a in link.addresses:
-                    is_router = link.name.startswith("qr-") and ":" not in a.ip
-                    if is_router and own and ip_address(own) in ip_interface(f"{a.ip}/{a.prefix_length}").network:
-                        return a.ip
-    return ""
+        for link in (link for namespace in host.namespaces for link in namespace.links):
+            if link.name.startswith(("qr-", "tap", "sg-")):
+                port = topology.switch_ports.get((host.name, link.name))
+                if not own or port is None or topology.network_of(port) in ("", own):
+                    yield from ((link.name, address) for address in link.addresses)

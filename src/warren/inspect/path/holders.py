@@ -56,9 +56,9 @@ def holders_of(topology: Topology) -> Holders:
 def _on_networks(topology: Topology) -> Iterator[Holder]:
     """Interfaces that br-int leads to: of instances, routers and DHCP servers."""
     ports = [p for p in topology.switch_ports.values() if p.bridge.name == INTEGRATION_BRIDGE and p.port.port_id]
-    outside = {_network(p, topology) for p in ports if p.port.name.startswith("qg-")} - {""}
+    outside = {topology.network_of(p) for p in ports if p.port.name.startswith("qg-")} - {""}
     for port in ports:
-        network = _network(port, topology)
+        network = topology.network_of(port)
         ips, mac = _addresses(port, topology)
         for ip in ips or ("",):
             yield Holder(
@@ -81,8 +81,3 @@ def _of_hosts(topology: Topology) -> Iterator[Holder]:
         for link in namespace.links if namespace else ():
             for address in link.addresses:
                 yield Holder(host=host.name, port=link.name, ip=address.ip, mac=link.mac, network=_OUTSIDE)
-
-
-def _network(port: SwitchPort, topology: Topology) -> str:
-    named = topology.estate.names.ports.get(port.port.port_id)
-    return port.port.other_config.get("net_uuid", "") or (named.network_id if named else "")
