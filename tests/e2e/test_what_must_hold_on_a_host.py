@@ -272,6 +272,14 @@ def protocols_changed(estate: Estate) -> None:
     estate.host("network").must("ovs-vsctl", "set", "Bridge", "br-int", "protocols=OpenFlow15")
 
 
+def controller_set(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "set-controller", "br-tun", "tcp:127.0.0.1:6653")
+
+
+def spanning_tree_begun(estate: Estate) -> None:
+    estate.host("network").must("ovs-vsctl", "set", "Bridge", "br-int", "stp_enable=true")
+
+
 def mark_changed(estate: Estate) -> None:
     estate.host("network").must("ovs-vsctl", "set", "Port", "patch-tun", "external_ids:warren=nobody")
 
@@ -354,6 +362,8 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (bridge_removed, ("ovsdb.repair", "row=bridge/br-tun", "had=nothing", "part of every host")),
     (fail_mode_changed, ("ovsdb.repair", "row=bridge/br-int", "fail_mode=standalone", "fail_mode=secure")),
     (protocols_changed, ("ovsdb.repair", "row=bridge/br-int", "protocols=OpenFlow15 ", "protocols=OpenFlow10,")),
+    (controller_set, ("ovsdb.repair", "row=bridge/br-tun", "controller=tcp:127.0.0.1:6653", "part of every host")),
+    (spanning_tree_begun, ("ovsdb.repair", "row=bridge/br-int", "stp_enable=true")),
     (mark_changed, ("ovsdb.repair", "row=port/patch-tun", "warren=nobody", "warren=bridge")),
     (tunnel_changed, ("ovsdb.repair", "row=port/vxlan-0a090002", "remote_ip=10.9.0.77", "peer/compute1")),
     (router_route_removed, ("setting.repair", "kind=route", "name=default", "had=nothing", "gateway of subnet")),

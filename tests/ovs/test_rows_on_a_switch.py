@@ -145,6 +145,15 @@ def test_a_plugged_port_that_is_not_to_be_wired_gets_the_dead_tag(ovs: PrivateOv
         "clear Bridge br-int fail_mode",
         "set Bridge br-tun protocols=OpenFlow10",
         "set Bridge br-int other_config:disable-in-band=false",
+        "set Bridge br-int stp_enable=true",
+        "set Bridge br-tun rstp_enable=true",
+        "set Bridge br-int mcast_snooping_enable=true",
+        "set Bridge br-int flood_vlans=5,6",
+        "set-controller br-int tcp:127.0.0.1:6653 tcp:127.0.0.1:6654",
+        "set Port patch-tun tag=5",
+        "set Port vxlan-0a090002 vlan_mode=access tag=7",
+        f"set Port {plugged_as(1)} vlan_mode=trunk trunks=5,6",
+        f"set Port {plugged_as(3)} protected=true",
         f"clear Port {plugged_as(1)} tag",
         f"set Port {plugged_as(1)} tag=77",
         f"set Port {plugged_as(1)} other_config:tag=77",
@@ -177,12 +186,15 @@ def test_what_is_not_ours_is_left_alone(ovs: PrivateOvs) -> None:
     ovs.vsctl("add-port", "br-int", "debug0", "tag=5")
     ovs.vsctl("set", "Bridge", "br-int", "external_ids:note=mine", "other_config:mac-table-size=1000")
     ovs.vsctl("set", "Port", "patch-tun", "other_config:mcast-snooping-flood=false")
+    ovs.vsctl("set", "Bridge", "br-foreign", "stp_enable=true", "--", "set-controller", "br-foreign", "ptcp:0")
+    ovs.vsctl("set", "Port", "debug0", "vlan_mode=native-tagged", "--", "set", "Port", "eth1", "tag=4")
     assert not pass_once(ovs, LEARNING)
     converge(ovs, HostState({}), Layout(datapath_type="netdev", local_ip=LOCAL_IP))
     switch = read(ovs)
     assert switch.bridges.keys() == {"br-int", "br-tun", "br-foreign"} | ({"br-phy"} & switch.bridges.keys())
     assert {"debug0", "vxlan-0a090063"} <= switch.ports.keys()
-    assert switch.ports["debug0"].tag == 5
+    assert (switch.ports["debug0"].tag, switch.ports["debug0"].strays) == (5, {"vlan_mode": "native-tagged"})
+    assert switch.bridges["br-foreign"].strays == {"stp_enable": "true", "controller": "ptcp:0"}
     assert switch.bridges["br-int"].external_ids["note"] == "mine"
     assert switch.ports["patch-tun"].other_config == {"mcast-snooping-flood": "false"}
     ovs.vsctl("del-br", "br-foreign", "--", "del-port", "debug0")

@@ -29,6 +29,8 @@ class Bridge:
     protocols: frozenset[str] = frozenset()
     other_config: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
+    strays: Mapping[str, str] = field(default_factory=dict)
+    """Columns that change what frames do and that a new bridge has otherwise, `controller` for instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class SwitchPort:
     type: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     tag: int | None = None
+    strays: Mapping[str, str] = field(default_factory=dict)
+    """As of a bridge, `vlan_mode` for instance."""
     other_config: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
     """Of the port."""

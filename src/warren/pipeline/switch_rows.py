@@ -2,7 +2,7 @@
 
 What is ours: br-int, br-tun, br-phy by their names; tunnel ports of br-tun by theirs; every other bridge or port that
 Warren made by `external_ids:warren`, which names the object that wanted it. Of a port that somebody else plugged into
-br-int (`iface-id`) only `tag` and the memory of its network in `other_config` are ours. Nothing else is ever touched.
+br-int (`iface-id`) only its VLAN and the memory of its network in `other_config` are ours. Nothing else is touched.
 """
 
 import re
@@ -47,6 +47,8 @@ SERVICE_NAMES: Final = {
     OWNER_ROUTER_INTERFACE: router_interface,
     OWNER_ROUTER_GATEWAY: router_gateway,
 }
+BETWEEN: Final = frozenset({"patch", *(kind.value for kind in NetworkType if kind.is_tunnelled)})
+"""Types of ports that carry frames of every network, and so belong to no VLAN."""
 _TUNNEL_NAME: Final = re.compile(r"(vxlan|gre)-[0-9a-f]{8}")
 _DEFAULT_VXLAN_PORT: Final = 4789
 
@@ -64,6 +66,8 @@ class BridgeRow:
     protocols: frozenset[str]
     other_config: Map
     external_ids: Map
+    strays: Map = ()
+    """Columns that Warren wants as Open vSwitch makes them and that somebody set all the same; never desired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,8 @@ class PortRow:
     options: Map
     external_ids: Map
     interface_ids: Map
+    strays: Map = ()
+    """As of a bridge; of ports between bridges and hosts. A NIC's VLAN is the operator's to choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,8 @@ class AccessRow:
     name: str
     tag: int | None
     other_config: Map
+    strays: Map = ()
+    """As of a bridge: with a trunk's `vlan_mode` a tag is none."""
 
 
 Row: TypeAlias = BridgeRow | PortRow | AccessRow
@@ -111,6 +119,7 @@ def present_rows(switch: Switch, desired: Mapping[str, Row]) -> dict[str, Row]:
                 protocols=bridge.protocols,
                 other_config=_only(bridge.other_config, wanted.other_config if isinstance(wanted, BridgeRow) else ()),
                 external_ids=_only(bridge.external_ids, wanted.external_ids if isinstance(wanted, BridgeRow) else ()),
+                strays=map_of(bridge.strays) if isinstance(wanted, BridgeRow) else (),
             )
     for port in switch.ports.values():
         wanted = desired.get(f"port/{port.name}")
@@ -119,7 +128,9 @@ def present_rows(switch: Switch, desired: Mapping[str, Row]) -> dict[str, Row]:
         access = desired.get(f"access/{port.name}")
         if isinstance(access, AccessRow):
             memory = map_of({key: value for key, value in port.other_config.items() if key in MEMORY})
-            rows[f"access/{port.name}"] = AccessRow(name=port.name, tag=port.tag, other_config=memory)
+            rows[f"access/{port.name}"] = AccessRow(
+                name=port.name, tag=port.tag, other_config=memory, strays=map_of(port.strays)
+            )
     return rows
 
 
@@ -150,7 +161,13 @@ def _present_port(port: SwitchPort, wanted: PortRow | None) -> PortRow:
         options=map_of(port.options),
         external_ids=_only(port.external_ids, wanted.external_ids if wanted else ()),
         interface_ids=_only(port.interface_ids, wanted.interface_ids if wanted else ()),
+        strays=_vlan_strays(port) if wanted and wanted.type in BETWEEN else (),
     )
+
+
+def _vlan_strays(port: SwitchPort) -> Map:
+    tag = {} if port.tag is None else {"tag": str(port.tag)}
+    return map_of({**tag, **port.strays})
 
 
 def _bridges(switch: Switch, layout: Layout) -> Iterator[BridgeRow]:

@@ -16,10 +16,26 @@ from warren.pipeline.switch_rows import AccessRow, BridgeRow, Map, PortRow, Row
 from warren.reconcile.plan import Plan
 
 DATABASE: Final = "Open_vSwitch"
+NONE: Final = ["set", []]
+USUAL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "Bridge": {
+        "controller": NONE,
+        "flood_vlans": NONE,
+        "mcast_snooping_enable": False,
+        "rstp_enable": False,
+        "stp_enable": False,
+    },
+    "Port": {"cvlans": NONE, "protected": False, "trunks": NONE, "vlan_mode": NONE},
+}
+"""Table -> columns that Warren never sets and that change what frames do, as a new row has them."""
 COLUMNS: Final = {
-    "Bridge": ("_uuid", "name", "ports", "datapath_type", "fail_mode", "protocols", "other_config", "external_ids"),
-    "Port": ("_uuid", "name", "interfaces", "tag", "other_config", "external_ids"),
+    "Bridge": (
+        *("_uuid", "name", "ports", "datapath_type", "fail_mode", "protocols", "other_config", "external_ids"),
+        *USUAL["Bridge"],
+    ),
+    "Port": ("_uuid", "name", "interfaces", "tag", "other_config", "external_ids", *USUAL["Port"]),
     "Interface": ("_uuid", "name", "type", "options", "external_ids", "ofport", "error"),
+    "Controller": ("_uuid", "target"),
 }
 Operation = dict[str, Any]
 
@@ -120,9 +136,13 @@ class Ovsdb:
 
 
 def read_switch(
-    bridges: Iterable[Mapping[str, Any]], ports: Iterable[Mapping[str, Any]], interfaces: Iterable[Mapping[str, Any]]
+    bridges: Iterable[Mapping[str, Any]],
+    ports: Iterable[Mapping[str, Any]],
+    interfaces: Iterable[Mapping[str, Any]],
+    controllers: Iterable[Mapping[str, Any]],
 ) -> Switch:
-    """Rows of the three tables, in OVSDB's JSON, as values. Of a bond only the first interface is looked at."""
+    """Rows of the tables, in OVSDB's JSON, as values. Of a bond only the first interface is looked at."""
+    targets = {_uuid(row["_uuid"]): row["target"] for row in controllers}
     by_uuid = {_uuid(row["_uuid"]): row for row in interfaces}
     on_bridge = {port: row["name"] for row in bridges for port in _set(row["ports"])}
     found = (
@@ -140,6 +160,7 @@ def read_switch(
                 protocols=frozenset(_set(row["protocols"])),
                 other_config=_map(row["other_config"]),
                 external_ids=_map(row["external_ids"]),
+                strays=_strays("Bridge", row, targets),
             )
             for row in bridges
         },
@@ -155,6 +176,7 @@ def _port(port: Mapping[str, Any], bridge: str, interface: Mapping[str, Any]) ->
         tag=next(iter(_set(port["tag"])), None),
         other_config=_map(port["other_config"]),
         external_ids=_map(port["external_ids"]),
+        strays=_strays("Port", port, {}),
         type=interface.get("type", ""),
         options=_map(interface.get("options")),
         interface_ids=_map(interface.get("external_ids")),
@@ -171,6 +193,14 @@ def _set(value: Any) -> list[Any]:
 
 def _map(value: Any) -> dict[str, str]:
     return dict(value[1]) if value else {}
+
+
+def _strays(table: str, row: Mapping[str, Any], targets: Mapping[str, str]) -> dict[str, str]:
+    return {
+        column: ",".join(targets.get(each, str(each).lower()) for each in _set(row[column]))
+        for column, usual in USUAL[table].items()
+        if row[column] != usual
+    }
 
 
 def _uuid(value: list[str]) -> str:
@@ -240,7 +270,7 @@ def _insert_port(row: PortRow, number: int) -> Iterator[Operation]:
 def _update(present: Row | None, desired: Row) -> Iterator[Operation]:
     """Only our keys of the maps are written; `options` is ours as a whole."""
     if isinstance(desired, BridgeRow):
-        yield _set_columns("Bridge", desired.name, _bridge_columns(desired))
+        yield _set_columns("Bridge", desired.name, {**_bridge_columns(desired), **USUAL["Bridge"]})
         yield _mutate("Bridge", desired.name, *_put("other_config", desired.other_config))
         yield _mutate("Bridge", desired.name, *_put("external_ids", desired.external_ids))
     elif isinstance(desired, PortRow):
@@ -248,9 +278,12 @@ def _update(present: Row | None, desired: Row) -> Iterator[Operation]:
         yield _set_columns("Interface", desired.name, columns)
         yield _mutate("Interface", desired.name, *_put("external_ids", desired.interface_ids))
         yield _mutate("Port", desired.name, *_put("external_ids", desired.external_ids))
+        if isinstance(present, PortRow) and present.strays:
+            yield _set_columns("Port", desired.name, {**USUAL["Port"], "tag": NONE})
     else:
         known = present.other_config if isinstance(present, AccessRow) else ()
-        yield _set_columns("Port", desired.name, {"tag": ["set", [] if desired.tag is None else [desired.tag]]})
+        tag = NONE if desired.tag is None else desired.tag
+        yield _set_columns("Port", desired.name, {**USUAL["Port"], "tag": tag})
         yield _mutate("Port", desired.name, *_put("other_config", desired.other_config, also_delete=known))
 
 

@@ -73,12 +73,12 @@ def _owner(row: Row, switch: Switch) -> str:
 
 def _text(row: Row) -> str:
     if isinstance(row, AccessRow):
-        return f"tag={row.tag} {_pairs(row.other_config)}".strip()
+        return " ".join(part for part in (f"tag={row.tag}", *map(_pairs, (row.other_config, row.strays))) if part)
     if isinstance(row, PortRow):
-        maps = (row.options, row.external_ids, row.interface_ids)
+        maps = (row.options, row.external_ids, row.interface_ids, row.strays)
         return " ".join([f"{row.type or 'system'} on {row.bridge}", *(_pairs(each) for each in maps if each)])
     columns = f"datapath_type={row.datapath_type} fail_mode={row.fail_mode} protocols={','.join(sorted(row.protocols))}"
-    return f"{columns} {_pairs(row.other_config)} {_pairs(row.external_ids)}".strip()
+    return " ".join([columns, *(_pairs(each) for each in (row.other_config, row.external_ids, row.strays) if each)])
 
 
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
