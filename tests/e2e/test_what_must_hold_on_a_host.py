@@ -280,6 +280,10 @@ def spanning_tree_begun(estate: Estate) -> None:
     estate.host("network").must("ovs-vsctl", "set", "Bridge", "br-int", "stp_enable=true")
 
 
+def port_kept_from_receiving(estate: Estate) -> None:
+    estate.host("network").must("ovs-ofctl", "mod-port", "br-tun", "patch-int", "no-receive")
+
+
 def mark_changed(estate: Estate) -> None:
     estate.host("network").must("ovs-vsctl", "set", "Port", "patch-tun", "external_ids:warren=nobody")
 
@@ -364,6 +368,7 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (protocols_changed, ("ovsdb.repair", "row=bridge/br-int", "protocols=OpenFlow15 ", "protocols=OpenFlow10,")),
     (controller_set, ("ovsdb.repair", "row=bridge/br-tun", "controller=tcp:127.0.0.1:6653", "part of every host")),
     (spanning_tree_begun, ("ovsdb.repair", "row=bridge/br-int", "stp_enable=true")),
+    (port_kept_from_receiving, ("port.repair", "port=patch-int", "had=NO_RECV", "want=free", "because=")),
     (mark_changed, ("ovsdb.repair", "row=port/patch-tun", "warren=nobody", "warren=bridge")),
     (tunnel_changed, ("ovsdb.repair", "row=port/vxlan-0a090002", "remote_ip=10.9.0.77", "peer/compute1")),
     (router_route_removed, ("setting.repair", "kind=route", "name=default", "had=nothing", "gateway of subnet")),
@@ -390,6 +395,8 @@ def everything_of(estate: Estate) -> dict[str, list[str]]:
     found = {"ovsdb": [line for line in rows if 'error: "No usable peer' not in line]}
     for bridge in ("br-int", "br-tun", "br-ex"):
         flows = network.must("ovs-ofctl", "--no-stats", "--names", "dump-flows", bridge).splitlines()
+        ports = network.must("ovs-ofctl", "dump-ports-desc", bridge).splitlines()
+        found[f"{bridge} ports"] = [line for line in ports if "config:" in line]
         flows = [OFPORT_LOADED.sub("REG5", line) for line in flows if "hard_timeout" not in line]
         found[bridge] = [" ".join(sorted(WORDS.split(line))) for line in flows]
     for namespace in (estate.router_namespace, estate.dhcp_namespace):

@@ -12,13 +12,14 @@ from warren.agent.loop import AUDIT, Pass, Reason, Source, Stage, run_pass
 from warren.agent.report import Picture
 from warren.agent.stages.bridges import Bridges
 from warren.agent.stages.flows import Flows
+from warren.agent.stages.ports import Ports
 from warren.agent.status import picture
 from warren.core.names import qvo
 from warren.core.state import HostState, TunnelMode
 from warren.pipeline import Layout, PhysicalNetwork, switch_view
 from warren.pipeline.wiring import wired_ports
 from warren.testing.ovs import PrivateOvs, private_ovs
-from warren.testing.states import LOCAL_IP, PHYSICAL_NETWORK, Scene, full_scene, scenes
+from warren.testing.states import LOCAL_IP, PHYSICAL_NETWORK, Scene, full_scene, port_id, scenes
 
 LAYOUT = Layout(
     datapath_type="netdev",
@@ -42,7 +43,7 @@ def host() -> Iterator[Host]:
 def stages_on(host: Host) -> tuple[Stage, ...]:
     """Stages without memory, as a started agent has them; those that need no root."""
     ovs, ovsdb = host
-    return Bridges(ovsdb, LAYOUT), Flows(LAYOUT, ovs.directory)
+    return Bridges(ovsdb, LAYOUT), Flows(LAYOUT, ovs.directory), Ports(LAYOUT, ovs.directory)
 
 
 def plug_exactly(ovs: PrivateOvs, scene: Scene) -> None:
@@ -80,7 +81,7 @@ def test_whatever_came_before_an_audit_by_a_new_agent_finds_nothing_to_do(
         outcomes = run_pass(now, stages)
         assert not [outcome.failure for outcome in outcomes if outcome.failure]
     audit = run_pass(Pass(state=scene.state), stages_on(host))
-    assert [outcome.changes for outcome in audit] == [0, 0]
+    assert [outcome.changes for outcome in audit] == [0, 0, 0]
     assert now.switch is not None
     wired = {found.port.key for found in wired_ports(scene.state, switch_view(now.switch, scene.state))}
     shown = picture(now, outcomes, Picture()).objects
@@ -94,10 +95,10 @@ def test_a_pass_without_news_reads_no_flow_and_a_second_audit_changes_none(host:
     run_pass(Pass(state=scene.state), stages)
     ovs.ofctl("del-flows", "br-tun", "table=22")
     quiet = run_pass(Pass(state=scene.state, reasons=frozenset({Reason(Source.OVSDB)})), stages)
-    assert [outcome.changes for outcome in quiet] == [0, 0]
+    assert [outcome.changes for outcome in quiet] == [0, 0, 0]
     told = run_pass(Pass(state=scene.state, reasons=frozenset({Reason(Source.FLOWS, "br-tun")})), stages)
     assert told[1].changes > 0
-    assert [outcome.changes for outcome in run_pass(Pass(state=scene.state), stages)] == [0, 0]
+    assert [outcome.changes for outcome in run_pass(Pass(state=scene.state), stages)] == [0, 0, 0]
 
 
 def test_memory_that_is_wrong_is_found_out_by_reading_back(host: Host) -> None:
@@ -109,4 +110,38 @@ def test_memory_that_is_wrong_is_found_out_by_reading_back(host: Host) -> None:
     ovs.ofctl("del-flows", "br-int", "table=25")
     plug_exactly(ovs, Scene(state=scene.state, plugged=frozenset(sorted(scene.plugged)[1:])))
     run_pass(Pass(state=scene.state, reasons=NEWS), stages)
-    assert [outcome.changes for outcome in run_pass(Pass(state=scene.state), stages_on(host))] == [0, 0]
+    assert [outcome.changes for outcome in run_pass(Pass(state=scene.state), stages_on(host))] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("port", ["patch-tun", "patch-int", "int-br-ex", "vxlan-0a090002", qvo(port_id(1))])
+def test_a_port_that_somebody_keeps_from_something_is_freed_at_once(host: Host, port: str) -> None:
+    (ovs, ovsdb), scene = host, full_scene(TunnelMode.LEARNING)
+    plug_exactly(ovs, scene)
+    stages = stages_on(host)
+    run_pass(Pass(state=scene.state), stages)
+    bridge = ovsdb.read().ports[port].bridge
+    before = ovs.ofctl("dump-ports-desc", bridge)
+    for word in ("no-flood", "no-forward", "no-receive", "no-stp", "no-receive-stp", "no-packet-in"):
+        ovs.ofctl("mod-port", bridge, port, word)
+    assert ovs.ofctl("dump-ports-desc", bridge) != before
+    told = run_pass(Pass(state=scene.state, reasons=frozenset({Reason(Source.PORTS)})), stages)
+    assert [outcome.changes for outcome in told] == [0, 0, 1]
+    assert ovs.ofctl("dump-ports-desc", bridge) == before
+
+
+def test_an_instances_interface_that_is_down_is_put_up_and_ports_that_are_not_warrens_stay_as_they_are(
+    host: Host,
+) -> None:
+    (ovs, _), scene = host, full_scene(TunnelMode.LEARNING)
+    plug_exactly(ovs, scene)
+    stages = stages_on(host)
+    run_pass(Pass(state=scene.state), stages)
+    ovs.vsctl("add-port", "br-int", "debug0")
+    ovs.ofctl("mod-port", "br-int", "debug0", "no-flood")
+    before = ovs.ofctl("dump-ports-desc", "br-int")
+    ovs.ofctl("mod-port", "br-int", qvo(port_id(1)), "down")
+    ovs.ofctl("mod-port", "br-int", "br-int", "no-forward")
+    assert [outcome.changes for outcome in run_pass(Pass(state=scene.state), stages)] == [0, 0, 1]
+    ovs.ofctl("mod-port", "br-int", "br-int", "forward")
+    assert ovs.ofctl("dump-ports-desc", "br-int") == before
+    ovs.vsctl("del-port", "debug0")

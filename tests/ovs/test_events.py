@@ -68,7 +68,7 @@ def test_a_changed_row_is_told_by_its_name(ovs: PrivateOvs) -> None:
 
 def test_a_changed_flow_is_told_and_a_learned_one_is_not(ovs: PrivateOvs) -> None:
     heard = Heard()
-    with following(FlowMonitor("br-int", ovs.directory, heard)):
+    with following(FlowMonitor("br-int", ovs.directory, heard, heard)):
         heard.until(lambda events: len(events) == 1)
         heard.forget()
         ovs.ofctl("add-flow", "br-int", f"cookie={LEARNED:#x},table=20,priority=1,actions=drop")
@@ -80,9 +80,29 @@ def test_a_changed_flow_is_told_and_a_learned_one_is_not(ovs: PrivateOvs) -> Non
         heard.until(lambda events: events == ["br-int: a flow with cookie 0x77 changed"] * 2)
 
 
+def test_a_port_that_is_kept_from_something_is_told_and_one_that_is_freed_is_not(ovs: PrivateOvs) -> None:
+    heard, kept = Heard(), Heard()
+    with following(FlowMonitor("br-int", ovs.directory, heard, kept)):
+        heard.until(lambda events: len(events) == 1)
+        ovs.vsctl("add-port", "br-int", "vif1")
+        for word, free in (("no-forward", "forward"), ("down", "up")):
+            ovs.ofctl("mod-port", "br-int", "vif1", word)
+            kept.until(lambda events: set(events) == {"br-int: port vif1 is kept from something"})
+            heard.forget()
+            ovs.ofctl("add-flow", "br-int", "cookie=0x77,table=1,priority=1,actions=drop")
+            heard.until(lambda events: len(events) == 1)
+            kept.forget()
+            ovs.ofctl("mod-port", "br-int", "vif1", free)
+        ovs.vsctl("del-port", "vif1")
+        heard.forget()
+        ovs.ofctl("add-flow", "br-int", "cookie=0x77,table=1,priority=1,actions=drop")
+        heard.until(lambda events: len(events) == 1)
+        assert not kept.events
+
+
 def test_a_killed_ovs_vswitchd_is_noticed_and_its_return_too(ovs: PrivateOvs) -> None:
     heard = Heard()
-    with following(FlowMonitor("br-int", ovs.directory, heard)):
+    with following(FlowMonitor("br-int", ovs.directory, heard, heard)):
         heard.until(lambda events: events == ["br-int: ovs-vswitchd is there"])
         ovs.stop_vswitchd()
         heard.until(lambda events: events[-1] == "br-int: ovs-vswitchd is gone")
@@ -108,7 +128,7 @@ def test_after_a_restart_of_ovsdb_server_rows_are_told_again(ovs: PrivateOvs) ->
 def test_monitors_of_nothing_stop_when_told(ovs: PrivateOvs) -> None:
     heard = Heard()
     with (
-        following(FlowMonitor("br-none", ovs.directory, heard)),
+        following(FlowMonitor("br-none", ovs.directory, heard, heard)),
         following(OvsdbMonitor(f"unix:{ovs.directory}/none.sock", heard)),
     ):
         assert heard.events == []

@@ -24,6 +24,7 @@ from warren.agent.stages.dnsmasq import Dnsmasq
 from warren.agent.stages.filters import Filters
 from warren.agent.stages.flows import Flows
 from warren.agent.stages.namespaces import Namespaces
+from warren.agent.stages.ports import Ports
 from warren.agent.stages.replug import Replug
 from warren.agent.stages.underlay import Underlay
 from warren.agent.status import MEMORY
@@ -115,6 +116,7 @@ class Agent:
             Filters(self._config.plug),
             Namespaces(),
             Flows(self._layout, run_directory(self._config)),
+            Ports(self._layout, run_directory(self._config)),
             Replug(ovsdb, self._layout),
             Dnsmasq(self._dnsmasq),
         )

@@ -22,6 +22,7 @@ SHOWS: Final[Mapping[str, frozenset[str]]] = {
     "filters": frozenset({"port"}),
     "namespaces": frozenset({"port", "router", "dhcp"}),
     "flows": frozenset({"port", "router", "dhcp"}),
+    "ports": frozenset({"port", "router", "dhcp"}),
     "replug": frozenset(),
     "dnsmasq": frozenset({"dhcp"}),
 }

@@ -1,4 +1,4 @@
-"""Everything outside that wakes the loop: Open vSwitch's database, its flows, the kernel; each in its own thread."""
+"""Everything outside that wakes the loop: Open vSwitch's database, its bridges, the kernel; each in its own thread."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -29,7 +29,7 @@ class Watch:
         self._wake = wake
         OvsdbMonitor(config.ovs.db, lambda _: wake.because(Reason(Source.OVSDB))).start()
         for bridge in sorted({INTEGRATION_BRIDGE, TUNNEL_BRIDGE, *config.bridge_mappings.values()}):
-            FlowMonitor(bridge, run_directory(config), self._flows_changed(bridge)).start()
+            FlowMonitor(bridge, run_directory(config), self._flows_changed(bridge), self._ports_changed).start()
         self._kernel = KernelMonitor(self._kernel_changed)
         self._kernel.start()
 
@@ -44,6 +44,9 @@ class Watch:
 
     def _flows_changed(self, bridge: str) -> Callable[[str], None]:
         return lambda _: self._wake.because(Reason(Source.FLOWS, bridge))
+
+    def _ports_changed(self, _: str) -> None:
+        self._wake.because(Reason(Source.PORTS))
 
     def _kernel_changed(self, event: Event) -> None:
         self._wake.because(Reason(KERNEL_SOURCES[event.kind], event.name))

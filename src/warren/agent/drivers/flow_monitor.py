@@ -1,7 +1,8 @@
-"""Says at once when somebody changes a bridge's flows, and when ovs-vswitchd goes and comes. Events only wake.
+"""Says at once when somebody changes a bridge's flows or ports, and when ovs-vswitchd goes and comes. Events only wake.
 
 Speaks just enough OpenFlow 1.0 itself to ask for Nicira's flow monitor (include/openflow/nicira-ext.h of Open vSwitch,
-`NXST_FLOW_MONITOR`): a process of `ovs-ofctl monitor` would outlive a killed agent. What learn() does is not told.
+`NXST_FLOW_MONITOR`) and for the status of ports: a process of `ovs-ofctl monitor` would outlive a killed agent. What
+learn() does is not told, and no packet is.
 """
 
 import socket
@@ -18,11 +19,19 @@ RETRY_S: Final = 0.02
 
 _HEADER: Final = struct.Struct("!BBHI")
 _VERSION: Final = 1
-_HELLO, _ECHO_REQUEST, _ECHO_REPLY, _STATS_REQUEST, _STATS_REPLY = 0, 2, 3, 16, 17
+_HELLO, _ECHO_REQUEST, _ECHO_REPLY, _VENDOR_MESSAGE, _SET_CONFIG, _STATS_REQUEST, _STATS_REPLY = 0, 2, 3, 4, 9, 16, 17
+_PORT_STATUS: Final = 12
 _VENDOR: Final = struct.Struct("!HHII4x")
 _OFPST_VENDOR, _NICIRA, _FLOW_MONITOR = 0xFFFF, 0x2320, 2
 _REQUEST: Final = struct.Struct("!IHHHB5x")
 _ADD_DELETE_MODIFY, _ANY_PORT, _ALL_TABLES = 0x0E, 0xFFFF, 0xFF
+_ONLY_PORTS: Final = struct.pack("!II6I", _NICIRA, 19, 0, 0, 7, 7, 0, 0)
+"""`NXT_SET_ASYNC_CONFIG`: no packets, every status of ports, no ends of flows."""
+_SEND: Final = struct.pack("!HH", 0, 1)
+"""`OFPT_SET_CONFIG` with a length of packets, without which a management socket is told nothing (ofproto/connmgr.c)."""
+_PORT: Final = struct.Struct("!B7xH6x16sI")
+"""reason, port, name, config."""
+_MODIFIED: Final = 2
 _UPDATE: Final = struct.Struct("!HHHHHHHBxQ")
 """length, event, reason, priority, idle_timeout, hard_timeout, match_len, table, cookie."""
 _UPDATE_EVENTS: Final = frozenset({0, 1, 2})
@@ -30,13 +39,19 @@ _UPDATE_EVENTS: Final = frozenset({0, 1, 2})
 
 
 class FlowMonitor(threading.Thread):
-    """Calls `wake` with one sentence per event, from its own thread, until `stop`. `wake` must only take note."""
+    """Calls back with one sentence per event, from its own thread, until `stop`. Who is called must only take note.
 
-    def __init__(self, bridge: str, rundir: Path, wake: Callable[[str], None]) -> None:
+    `wake` hears of flows and of ovs-vswitchd, `wake_ports` of ports that somebody keeps from something.
+    """
+
+    def __init__(
+        self, bridge: str, rundir: Path, wake: Callable[[str], None], wake_ports: Callable[[str], None]
+    ) -> None:
         super().__init__(name=f"flow-monitor-{bridge}", daemon=True)
         self._bridge = bridge
         self._path = str(rundir / f"{bridge}.mgmt")
         self._wake = wake
+        self._wake_ports = wake_ports
         self._stopped = threading.Event()
         self._socket: socket.socket | None = None
 
@@ -58,7 +73,8 @@ class FlowMonitor(threading.Thread):
         self.join()
 
     def _watch(self, connection: socket.socket) -> None:
-        connection.sendall(_message(_HELLO) + _monitor_request())
+        ask_of_ports = _message(_VENDOR_MESSAGE, _ONLY_PORTS) + _message(_SET_CONFIG, _SEND)
+        connection.sendall(_message(_HELLO) + ask_of_ports + _monitor_request())
         self._wake(f"{self._bridge}: ovs-vswitchd is there")
         try:
             self._follow(connection)
@@ -76,6 +92,8 @@ class FlowMonitor(threading.Thread):
                 elif kind == _STATS_REPLY:
                     for cookie in changed_cookies(body):
                         self._wake(f"{self._bridge}: a flow with cookie {cookie:#x} changed")
+                elif kind == _PORT_STATUS and (name := kept_port(body)):
+                    self._wake_ports(f"{self._bridge}: port {name} is kept from something")
 
 
 def changed_cookies(body: bytes) -> Iterator[int]:
@@ -90,6 +108,12 @@ def changed_cookies(body: bytes) -> Iterator[int]:
         if length == 0:
             return
         offset += length
+
+
+def kept_port(body: bytes) -> str | None:
+    """The name of the port in a status message, if somebody has just kept it from anything."""
+    reason, _, name, config = _PORT.unpack_from(body)
+    return name.rstrip(b"\0").decode(errors="replace") if reason == _MODIFIED and config else None
 
 
 def _monitor_request() -> bytes:

@@ -1,4 +1,4 @@
-"""Flows of one bridge, by ovs-ofctl. The only module that starts it.
+"""Flows of one bridge, and what its ports are kept from, by ovs-ofctl. The only module that starts it.
 
 Written as one OpenFlow 1.4 bundle, read back as OpenFlow 1.0 with NXM: what is compared is what a plain
 `ovs-ofctl dump-flows` shows. Source: ovs-ofctl(8); the spelling is proved by tests/ovs/test_flows_on_a_switch.py.
@@ -6,12 +6,13 @@ Written as one OpenFlow 1.4 bundle, read back as OpenFlow 1.0 with NXM: what is 
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from warren.core.errors import Rejected, Unreachable
+from warren.core.ids import OfPort
 from warren.pipeline.flow import Flow, FlowKey
 from warren.reconcile.plan import Plan
 
@@ -26,6 +27,18 @@ _OPTION: Final = re.compile(
 )
 _NO_ANSWER: Final = ("failed to connect", "is not a bridge or a socket", "Connection refused", "No such file")
 _DEFAULT_PRIORITY: Final = 32768
+_PORT: Final = re.compile(r"^ *(\d+)\(.*\n +config: +([^\d\n]+)$", re.MULTILINE)
+"""A port that is not free, in `dump-ports-desc`; the others' configuration is 0."""
+LIFTED_BY: Final[Mapping[str, str]] = {
+    "PORT_DOWN": "up",
+    "NO_STP": "stp",
+    "NO_RECV": "receive",
+    "NO_RECV_STP": "receive-stp",
+    "NO_FLOOD": "flood",
+    "NO_FWD": "forward",
+    "NO_PACKET_IN": "packet-in",
+}
+"""What a port may be kept from (OpenFlow 1.0, `ofp_port_config`) -> the word of `ovs-ofctl mod-port` that ends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +87,20 @@ class OfctlSwitch:
         if plan:
             lines = "\n".join(flow_mods(plan))
             self._run("-O", "OpenFlow14", "--bundle", "add-flows", self.target, "-", stdin=lines)
+
+    def kept_from(self) -> dict[OfPort, frozenset[str]]:
+        """What `mod-port` keeps ports from, by words of `LIFTED_BY`; ports that are free are left out.
+
+        Raises:
+            Unreachable: as `installed`.
+        """
+        ports = self._run("-O", "OpenFlow10", "--no-names", "dump-ports-desc", self.target)
+        return {OfPort(int(number)): frozenset(words.split()) for number, words in _PORT.findall(ports)}
+
+    def free(self, port: OfPort, words: Iterable[str]) -> None:
+        """Let a port do what it was kept from. Raises as `apply` does."""
+        for word in words:
+            self._run("-O", "OpenFlow10", "mod-port", self.target, str(port), LIFTED_BY[word])
 
     def _dump(self, *options: str) -> str:
         return self._run("-O", "OpenFlow10", "--no-names", *options, "dump-flows", self.target)

@@ -52,7 +52,9 @@ class Bridges:
 def _wrong(left: Plan[str, Row], failed: Mapping[str, str], switch: Switch) -> dict[str, str]:
     """Owner of each row that is still not right -> why."""
     rows = {**left.add, **{key: desired for key, (_, desired) in left.change.items()}}
-    return {_owner(row, switch): failed.get(key, f"{key} in OVSDB is not as it should be") for key, row in rows.items()}
+    return {
+        owner_of(row, switch): failed.get(key, f"{key} in OVSDB is not as it should be") for key, row in rows.items()
+    }
 
 
 def _unopened(desired: Mapping[str, Row], switch: Switch) -> dict[str, str]:
@@ -61,10 +63,11 @@ def _unopened(desired: Mapping[str, Row], switch: Switch) -> dict[str, str]:
     An error beside a valid number is an old one: ovs-vswitchd may keep that of a patch port.
     """
     ports = [(row, switch.ports[row.name]) for row in desired.values() if isinstance(row, PortRow)]
-    return {_owner(row, switch): port.error for row, port in ports if port.error and not port.has_ofport}
+    return {owner_of(row, switch): port.error for row, port in ports if port.error and not port.has_ofport}
 
 
-def _owner(row: Row, switch: Switch) -> str:
+def owner_of(row: Row, switch: Switch) -> str:
+    """Key of the object that a row is for; empty for the host itself."""
     if isinstance(row, AccessRow):
         return f"port/{switch.ports[row.name].interface_ids.get('iface-id', '')}"
     owner = dict(row.external_ids).get(MARK, "")
