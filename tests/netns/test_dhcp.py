@@ -128,7 +128,7 @@ def test_an_agent_without_memory_finds_everything_as_it_should_be(office: Office
 
 
 @pytest.mark.parametrize(
-    "fault", ["killed", "file changed", "file gone", "folder gone", "file is garbage", "leases are garbage"]
+    "fault", ["killed", "stopped", "file changed", "file gone", "folder gone", "file is garbage", "leases are garbage"]
 )
 def test_whatever_is_broken_is_mended(office: Office, fault: str) -> None:
     state, folder = office.state(office.port), office.directory / "dhcp" / office.site.red.id
@@ -137,6 +137,9 @@ def test_whatever_is_broken_is_mended(office: Office, fault: str) -> None:
         killed = office.pid()
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: not office.driver.running(), "dnsmasq is gone")
+    elif fault == "stopped":
+        os.kill(office.pid(), signal.SIGSTOP)
+        wait_until(lambda: office.driver.running()[0].is_stopped, "dnsmasq is stopped")
     elif fault == "file changed":
         (folder / "host").write_text("fa:16:3e:00:00:99,10.1.0.66\n")
     elif fault == "file gone":

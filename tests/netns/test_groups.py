@@ -197,6 +197,7 @@ FAULTS = {
     "chain added": "iptables -N warren-more",
     "member removed": "ipset del {members} 10.1.0.99",
     "member added": "ipset add {members} 192.0.2.0/24",
+    "members turned round": "ipset -exist add {members} 10.1.0.99 nomatch; ipset add {members} 192.0.2.0/24 nomatch",
     "set added": "ipset create warren4-more hash:net",
     "bridged frames hidden": "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
 }
@@ -209,7 +210,8 @@ def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
     mine = group(*ANYTHING_OUT, rule("ingress", remote_group_id=friends.id))
     state = street.set_groups((mine,), (), friends)
     into = f"warren-i{street.ports[0].id[:11]}"
-    run(FAULTS[fault].format(into=into, members=set_name(friends.id, 4)).split())
+    for command in FAULTS[fault].format(into=into, members=set_name(friends.id, 4)).split(";"):
+        run(command.split())
     assert difference(state)
     converge(state)
     assert street.beyond.reaches("10.1.0.7")

@@ -23,6 +23,8 @@ from warren.namespaces.dhcp import FILES, HOSTS, PROCESS
 from warren.reconcile.plan import Plan
 
 PID_FILE: Final = "--pid-file="
+STOPPED: Final = "T"
+"""State of a process that SIGSTOP stopped, in proc_pid_stat(5); one that is traced has another."""
 END_TIMEOUT_S: Final = 2.0
 RELEASE_TIMEOUT_S: Final = 1.0
 
@@ -35,6 +37,8 @@ class Running:
     network: str
     arguments: tuple[str, ...]
     namespace_inode: int
+    is_stopped: bool
+    """By a signal: it is there and answers nobody."""
 
 
 class Dnsmasq:
@@ -56,9 +60,7 @@ class Dnsmasq:
         found: dict[Key, Setting] = {}
         for network, processes in self._processes().items():
             name = DHCP_NAMESPACE_PREFIX + network
-            lost = [each for each in processes if each.namespace_inode != netns.identity(name)]
-            value = "\n".join(processes[0].arguments) if len(processes) == 1 and not lost else "astray"
-            found[Key(name, Kind.PROCESS, PROCESS)] = Setting(value=value)
+            found[Key(name, Kind.PROCESS, PROCESS)] = Setting(value=_value(processes, netns.identity(name)))
         for folder in self._folders():
             name = DHCP_NAMESPACE_PREFIX + folder.name
             for file in FILES:
@@ -149,6 +151,13 @@ class Dnsmasq:
             time.sleep(0.005)
 
 
+def _value(processes: list[Running], namespace_inode: int | None) -> str:
+    """The arguments of the one that serves, or a word for what keeps it from that."""
+    if len(processes) > 1 or processes[0].namespace_inode != namespace_inode:
+        return "astray"
+    return "stopped" if processes[0].is_stopped else "\n".join(processes[0].arguments)
+
+
 def _wanted(key: Key, changes: Plan[Key, Setting]) -> str | None:
     """Arguments to start with, when the process is missing or has other ones."""
     if key in changes.add:
@@ -168,10 +177,16 @@ def _ours(directory: Path) -> Iterator[Running]:
             if not named or Path(words[0]).name != PROCESS or (entry / "ns/mnt").readlink() != mount:
                 continue
             inode = (entry / "ns/net").stat().st_ino
+            state = (entry / "stat").read_text(errors="replace").rpartition(") ")[2][:1]
         except OSError:
             continue  # it ended while we looked
-        network = named[0][len(mark) :].partition("/")[0]
-        yield Running(pid=int(entry.name), network=network, arguments=tuple(words[1:]), namespace_inode=inode)
+        yield Running(
+            pid=int(entry.name),
+            network=named[0][len(mark) :].partition("/")[0],
+            arguments=tuple(words[1:]),
+            namespace_inode=inode,
+            is_stopped=state == STOPPED,
+        )
 
 
 def _reload(processes: Iterable[Running]) -> None:
@@ -190,6 +205,7 @@ def _end(processes: Iterable[Running]) -> None:
             continue
         try:
             signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+            signal.pidfd_send_signal(descriptor, signal.SIGCONT)
             if not _gone(descriptor, END_TIMEOUT_S):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                 if not _gone(descriptor, END_TIMEOUT_S):

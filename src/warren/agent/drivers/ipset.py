@@ -17,14 +17,17 @@ MAX_MEMBERS: Final = 1 << 20
 
 
 def installed() -> dict[str, str]:
-    """Name -> family, then members, one a line, sorted as text. A set of another type has its type for a family."""
+    """Name -> family, then members, one a line, sorted as text. A set of another type has its type for a family.
+
+    A member that is not one has a word more: `10.0.0.7 nomatch`.
+    """
     found: dict[str, list[str]] = {}
     for line in run(["ipset", "save"]).splitlines():
         words = line.split()
         if words[0] == "create" and words[1].startswith(OURS):
             found[words[1]] = [words[words.index("family") + 1] if words[2] == TYPE else words[2]]
         elif words[0] == "add" and words[1] in found:
-            found[words[1]].append(words[2])
+            found[words[1]].append(" ".join(words[2:]))
     return {name: "\n".join([family, *sorted(members)]) for name, (family, *members) in found.items()}
 
 
@@ -60,4 +63,4 @@ def _changed(name: str, old: str, new: str) -> Iterator[str]:
         yield from _made(name, new)
         return
     yield from (f"add {name} {member}" for member in sorted(set(members) - set(had)))
-    yield from (f"del {name} {member}" for member in sorted(set(had) - set(members)))
+    yield from (f"del {name} {member}" for member in sorted({each.split()[0] for each in had} - set(members)))
