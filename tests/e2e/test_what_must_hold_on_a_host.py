@@ -300,6 +300,11 @@ def subnets_route_removed(estate: Estate) -> None:
     estate.host("network").must("ip", "netns", "exec", estate.router_namespace, "ip", "route", "del", "192.168.5.0/24")
 
 
+def router_forwarding_switched_off(estate: Estate) -> None:
+    in_router = ("ip", "netns", "exec", estate.router_namespace)
+    estate.host("network").must(*in_router, "sysctl", "-qw", "net.ipv4.ip_forward=0")
+
+
 def router_address_added(estate: Estate) -> None:
     in_router = ("ip", "netns", "exec", estate.router_namespace)
     link = re.search(r"(qr-\S+?)[@:]", estate.host("network").must(*in_router, "ip", "-o", "link"))
@@ -373,6 +378,7 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (tunnel_changed, ("ovsdb.repair", "row=port/vxlan-0a090002", "remote_ip=10.9.0.77", "peer/compute1")),
     (router_route_removed, ("setting.repair", "kind=route", "name=default", "had=nothing", "gateway of subnet")),
     (subnets_route_removed, ("setting.repair", "kind=address", "without its subnet's route", "want=there")),
+    (router_forwarding_switched_off, ("setting.repair", "kind=sysctl", "name=net/ipv4/ip_forward", "had=0", "want=1")),
     (router_address_added, ("setting.repair", "kind=address", "192.0.2.7", "want=nothing")),
     (router_rules_removed, ("setting.repair", "kind=chain", "warren-l3-snat", "because=")),
     (router_namespace_removed, ("setting.repair", "kind=namespace", "qrouter-", "had=nothing")),

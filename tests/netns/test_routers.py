@@ -306,6 +306,9 @@ FAULTS = {
     "jump behind another rule": "ip netns exec {namespace} iptables -t nat -I POSTROUTING -j ACCEPT",
     "chain added": "ip netns exec {namespace} iptables -t nat -N warren-l3-more",
     "forwarding off": "ip netns exec {namespace} sysctl -qw net.ipv4.ip_forward=0",
+    "forwarding of an interface off": "ip netns exec {namespace} sysctl -qw net.ipv4.conf.{interface}.forwarding=0",
+    "rp_filter of an interface on": "ip netns exec {namespace} sysctl -qw net.ipv4.conf.{interface}.rp_filter=1",
+    "loopback down": "ip -n {namespace} link set lo down",
     "IPv6 on": "ip netns exec {namespace} sysctl -qw net.ipv6.conf.all.disable_ipv6=0",
 }
 

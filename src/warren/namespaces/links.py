@@ -23,6 +23,12 @@ SYSCTLS: Final = (*COMMON, *FORWARDING, *IPV6_OFF)
 """Every sysctl that a namespace of Warren's has set, before an interface is in it."""
 
 
+def own_sysctls(interface: str, *, forwards: bool) -> dict[str, str]:
+    """What an interface in a namespace of Warren's has by itself: as its namespace, so nothing sets it anew."""
+    of_interface = f"net/ipv4/conf/{interface}"
+    return {f"{of_interface}/forwarding": "1" if forwards else "0", f"{of_interface}/rp_filter": "0"}
+
+
 def addresses(state: HostState, port: Port) -> tuple[str, ...]:
     """Fixed addresses of a port with the prefix lengths of their subnets, `10.0.0.1/24`."""
     network = state.network(port.network_id)

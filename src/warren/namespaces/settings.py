@@ -15,7 +15,7 @@ class Kind(str, Enum):
     """What a key is about, and in `Setting.value` how it is spelled."""
 
     NAMESPACE = "namespace"
-    """Named after itself; the value is empty."""
+    """Named after itself; the value is empty; as read, a word where its loopback is down."""
     SYSCTL = "sysctl"
     """Path below /proc/sys -> its number."""
     CHAIN = "chain"
@@ -25,7 +25,7 @@ class Kind(str, Enum):
     SET = "set"
     """Name of an ipset -> its family, then its members, one a line, sorted as text."""
     LINK = "link"
-    """Interface -> `<mac> mtu <bytes> up|down`."""
+    """Interface -> `<mac> mtu <bytes> up|down`; as read, with what of its own sysctls is not as in its namespace."""
     ADDRESS = "address"
     """`<interface> <address>/<prefix length>` -> empty; as read, a word where its subnet's route is missing."""
     ROUTE = "route"

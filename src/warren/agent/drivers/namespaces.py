@@ -15,12 +15,14 @@ from warren.agent.drivers.command import run
 from warren.core.errors import DriverError, Rejected
 from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
 from warren.namespaces import Key, Kind, Setting
-from warren.namespaces.links import SYSCTLS
+from warren.namespaces.links import SYSCTLS, own_sysctls
 from warren.reconcile.plan import Plan, plan
 
 INTERFACES: Final = ("qr-", "qg-", "tap")
 NOBODYS: Final = ("lo", "")
 """Where routes lead that lead nowhere; in a namespace of ours only a slip of the hand makes them."""
+ALONE: Final = "without its loopback"
+"""Value of a namespace, as read, whose `lo` is down."""
 CUT_OFF: Final = "without its subnet's route"
 """Value of an address, as read, whose connected route is missing."""
 OURS: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
@@ -98,9 +100,11 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
             tables = netlink.read()
             chains = iptables.installed() if name.startswith(ROUTER_NAMESPACE_PREFIX) else {}
             sysctls = {path: sysctl.read(path) for path in SYSCTLS}
+            strays = {link.name: _strays(name, link.name) for link in tables.links if link.name.startswith(INTERFACES)}
     except Rejected:
         return  # a file of that name that is no namespace (any more): as good as absent, and made anew
-    yield Key(name, Kind.NAMESPACE, name), Setting()
+    is_alone = not any(link.is_up for link in tables.links if link.name == "lo")
+    yield Key(name, Kind.NAMESPACE, name), Setting(value=ALONE if is_alone else "")
     for path, number in sysctls.items():
         yield Key(name, Kind.SYSCTL, path), Setting(value=number)
     for chain, lines in chains.items():
@@ -109,7 +113,7 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
     for link in tables.links:
         if link.name in ours:
             direction = "up" if link.is_up else "down"
-            value = f"{link.mac_address} mtu {link.mtu_bytes} {direction}"
+            value = f"{link.mac_address} mtu {link.mtu_bytes} {direction}{strays[link.name]}"
             yield Key(name, Kind.LINK, link.name), Setting(value=value)
     for each in tables.addresses:
         if each.interface in ours:
@@ -118,6 +122,20 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
     for route in tables.routes:
         if not route.is_connected and route.interface in {*ours, *NOBODYS}:
             yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
+
+
+def _strays(namespace: str, interface: str) -> str:
+    """What somebody set otherwise of one interface alone, ` rp_filter=1` for instance."""
+    installed = {path: sysctl.read(path) for path in _own_sysctls(namespace, interface)}
+    return "".join(
+        f" {path.rpartition('/')[2]}={installed[path]}"
+        for path, usual in _own_sysctls(namespace, interface).items()
+        if installed[path] not in (usual, sysctl.ABSENT)
+    )
+
+
+def _own_sysctls(namespace: str, interface: str) -> dict[str, str]:
+    return own_sysctls(interface, forwards=namespace.startswith(ROUTER_NAMESPACE_PREFIX))
 
 
 def _is_cut_off(address: netlink.InterfaceAddress, tables: netlink.Tables) -> bool:
@@ -156,6 +174,7 @@ class _Change:
             netns.create(self.name)
         self._take_in()
         with netns.entered(self.name):
+            self._each([(whole, "")] if whole in self._changed else [], _raise_loopback)
             self._withdraw()
             self._each(self._wanted(Kind.SYSCTL), _write_sysctl)
             self._write_rules()
@@ -241,9 +260,15 @@ def _write_sysctl(key: Key, value: str) -> None:
     sysctl.write(key.name, value)
 
 
+def _raise_loopback(_: Key, __: str) -> None:
+    run(["ip", "link", "set", "dev", "lo", "up"])
+
+
 def _set_link(key: Key, value: str) -> None:
     mac, _, mtu, direction = value.split()
     run(["ip", "link", "set", "dev", key.name, "address", mac, "mtu", mtu])
+    for path, number in _own_sysctls(key.namespace, key.name).items():
+        sysctl.write(path, number)
     run(["ip", "link", "set", "dev", key.name, direction])
 
 
