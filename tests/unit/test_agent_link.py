@@ -1,7 +1,9 @@
 """The agent's conversation with a server, over real sockets."""
 
 import json
+import re
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,8 @@ from warren.sync.messages import Delta, Keepalive, ObjectStatus, Report, Snapsho
 
 WAIT_S = 5.0
 AGENTS_WORD = "accepted"
+CERTIFICATE = Path(__file__).parents[1] / "fixtures" / "tls" / "elsewhere.pem"
+WEB_PAGE = b"<!DOCTYPE HTML>\n<html><body><h1>Not here</h1></body></html>"
 
 
 class Script:
@@ -34,6 +38,7 @@ class Script:
         self.asked: Queue[str] = Queue()
         self.reports: Queue[Report] = Queue()
         self.report_status = 204
+        self.answer = b""
         self.refused = threading.Event()
         self.hang_up = threading.Event()
 
@@ -67,12 +72,13 @@ class ScriptedHandler(BaseHTTPRequestHandler):
             self.script.reports.put(decode_report(body))
         else:
             self.script.refused.set()
-        self._answer(self.script.report_status)
+        self._answer(self.script.report_status, self.script.answer)
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, body: bytes = b"") -> None:
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
         """Tests say what went wrong themselves."""
@@ -87,14 +93,18 @@ class UnixHTTPServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(script: Script, unix_path: Path | None = None) -> Iterator[str]:
+def serving(script: Script, unix_path: Path | None = None, certificate: Path | None = None) -> Iterator[str]:
     handler = type("Handler", (ScriptedHandler,), {"script": script})
     if unix_path is None:
         http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        url = f"http://127.0.0.1:{http.server_port}"
+        url = f"http{'s' if certificate else ''}://127.0.0.1:{http.server_port}"
     else:
         http = UnixHTTPServer(str(unix_path), handler)  # type: ignore[arg-type]
         url = f"unix://{unix_path}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        http.socket = context.wrap_socket(http.socket, server_side=True)
     http.daemon_threads = True
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -199,11 +209,47 @@ def test_a_server_that_is_away_is_unreachable_not_a_crash(tmp_path: Path, connec
                 next(iter(connect(url).stream(None)))
 
 
-def test_a_line_that_is_no_message_is_refused(connect: Callable[[str], Server]) -> None:
+@pytest.mark.parametrize("line", [b'{"type": "surprise"}\n', WEB_PAGE + b"\n", b"\xff\x00\n"])
+def test_a_line_that_is_no_message_is_refused_with_the_servers_name(
+    connect: Callable[[str], Server], line: bytes
+) -> None:
     script = Script()
-    script.conversations.put([b'{"type": "surprise"}\n'])
-    with serving(script) as url, pytest.raises(Rejected, match="not a state message"):
+    script.conversations.put([line])
+    with serving(script) as url, pytest.raises(Rejected, match=f"{url} sent .* not a state message.*check server.url"):
         next(iter(connect(url).stream(None)))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "sentence"),
+    [
+        (404, WEB_PAGE, Rejected, "answered 404: Not Found, as no server of Warren's does: check server.url"),
+        (301, b"", Rejected, "answered 301: Moved Permanently, as no server of Warren's does: check server.url"),
+        (400, b'["a"]', Rejected, "answered 400: Bad Request, as no server of Warren's does: check server.url"),
+        (400, b'{"error": {"code": 400, "message": "no\\nreport"}}', Rejected, "answered 400: no report"),
+        (502, WEB_PAGE, Unreachable, "answered 502: Bad Gateway"),
+        (503, b'{"NeutronError": {"message": "try again"}}', Unreachable, "answered 503: try again"),
+    ],
+)
+def test_a_refusal_is_said_in_one_sentence_and_a_web_page_is_not_repeated(
+    connect: Callable[[str], Server], status: int, body: bytes, kind: type[Exception], sentence: str
+) -> None:
+    script = Script()
+    script.report_status, script.answer = status, body
+    with serving(script) as url, pytest.raises(kind) as refused:
+        connect(url).report(IDENTITY)
+    assert str(refused.value) == f"the server {url} {sentence}"
+
+
+def test_a_certificate_that_is_not_accepted_is_said_with_its_mend(connect: Callable[[str], Server]) -> None:
+    with serving(Script(), certificate=CERTIFICATE) as url:
+        mend = re.escape("among this host's (update-ca-certificates)")
+        with pytest.raises(Rejected, match=f"{url} shows a certificate .* {mend}.* into server.url"):
+            next(iter(connect(url).stream(None)))
+
+
+def test_a_server_that_speaks_no_tls_is_said_with_its_mend(connect: Callable[[str], Server]) -> None:
+    with serving(Script()) as url, pytest.raises(Rejected, match=r"does not speak TLS .*to begin with http://"):
+        connect(url.replace("http:", "https:")).report(IDENTITY)
 
 
 def test_waits_between_attempts_grow_to_a_limit_and_are_spread() -> None:

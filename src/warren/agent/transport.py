@@ -4,7 +4,9 @@ Translates everything that can go wrong into `Unreachable` (try again) or `Rejec
 the mend). Retries nothing itself and keeps no state but idle connections.
 """
 
+import json
 import socket
+import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -13,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection as PooledConnection
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from warren.agent.config import ServerConfig
@@ -26,7 +28,7 @@ REPORT_TIMEOUT_S: Final = 10.0
 SILENCE_TIMEOUT_S: Final = 30.0
 """A state stream that sent nothing, not even a keepalive, for this long is dead."""
 READ_BYTES: Final = 1 << 16
-SAID_BYTES_MAX: Final = 500
+SAID_BYTES_MAX: Final = 1 << 13
 
 
 class UnixConnection(PooledConnection):
@@ -80,7 +82,7 @@ class Server:
             if response.status != HTTPStatus.OK:
                 raise self._refusal(response)
             for line in _lines(response):
-                yield decode_message(line)
+                yield self._message(line)
         except (HTTPError, OSError) as error:
             raise Unreachable(f"the state stream of {self.url} broke: {error}") from error
         finally:
@@ -117,8 +119,16 @@ class Server:
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=timeout_s),
             )
+        except SSLError as error:
+            raise Rejected(f"the server {self.url} {_distrust(error)}") from error
         except (HTTPError, OSError) as error:
             raise Unreachable(f"the server {self.url} does not answer: {error}") from error
+
+    def _message(self, line: bytes) -> StateMessage:
+        try:
+            return decode_message(line)
+        except Rejected as error:
+            raise Rejected(f"the server {self.url} sent what it should not: {error}; check server.url") from error
 
     def _refusal(self, response: BaseHTTPResponse) -> Unreachable | Rejected:
         if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -127,9 +137,31 @@ class Server:
                 f"put what `warren server agent-token {self._host}` prints into "
                 f"{self._token_file or 'a file and name it as server.token_file'}"
             )
-        said = response.read(SAID_BYTES_MAX).decode(errors="replace")
-        kind = Unreachable if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Rejected
-        return kind(f"the server {self.url} answered {response.status}: {' '.join(said.split())}")
+        said = _said(response.read(SAID_BYTES_MAX))
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Unreachable(f"the server {self.url} answered {response.status}: {said or response.reason}")
+        mend = f"{response.reason}, as no server of Warren's does: check server.url"
+        return Rejected(f"the server {self.url} answered {response.status}: {said or mend}")
+
+
+def _said(body: bytes) -> str:
+    """The message in an error of the server's; empty for anything else, a web server's page for instance."""
+    try:
+        (error,) = json.loads(body).values()
+        return " ".join(str(error["message"]).split())
+    except (ValueError, AttributeError, TypeError, KeyError):
+        return ""
+
+
+def _distrust(error: SSLError) -> str:
+    """Why there is no TLS with the server, and the mend."""
+    why = error.args[0] if error.args else error
+    if not isinstance(why, ssl.SSLCertVerificationError):
+        return f"does not speak TLS as this host does ({why}): check server.url, which may have to begin with http://"
+    return (
+        f"shows a certificate that this host does not accept ({why.verify_message}): put the authority that signed it "
+        "among this host's (update-ca-certificates), or write the name that the certificate is for into server.url"
+    )
 
 
 def _connect(url: str) -> tuple[str, urllib3.HTTPConnectionPool]:
