@@ -5,6 +5,7 @@ RFC 7047, 4.1.5 and 4.1.6. Counters and states of links are not watched.
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from warren.agent.drivers.jsonrpc import Connection
@@ -28,16 +29,14 @@ class OvsdbMonitor(threading.Thread):
         self._timeout_s = timeout_s
         self._stopped = threading.Event()
         self._connection: Connection | None = None
+        self._retry_s = FIRST_RETRY_S
 
     def run(self) -> None:
-        retry_s = FIRST_RETRY_S
         while not self._stopped.is_set():
-            try:
+            with suppress(DriverError):
                 self._watch()
-                retry_s = FIRST_RETRY_S
-            except DriverError:
-                retry_s = min(2 * retry_s, LAST_RETRY_S)
-            self._stopped.wait(retry_s)
+            self._stopped.wait(self._retry_s)
+            self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -55,6 +54,7 @@ class OvsdbMonitor(threading.Thread):
             names: dict[str, str] = {}
             _note(names, connection.call("monitor", [DATABASE, None, _REQUESTS]))
             self._wake(frozenset())
+            self._retry_s = FIRST_RETRY_S
             connection.settimeout(None)
             for message in connection.messages():
                 if message.get("method") == "update":
