@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from warren.agent.drivers import netns
 from warren.agent.drivers.command import run
 from warren.agent.drivers.dnsmasq import Dnsmasq
 from warren.agent.drivers.namespaces import Namespaces
+from warren.agent.loop import Pass
+from warren.agent.stages.dnsmasq import Dnsmasq as Stage
 from warren.core import names
 from warren.core.state import Dhcp, HostState, Port, Route, Subnet
 from warren.namespaces import Key, Setting, render, servers
@@ -109,6 +112,19 @@ def test_an_address_that_changed_hands_is_given_to_its_new_port(office: Office) 
     heir = replace(office.site.port(office.site.red, 8), fixed_ips=office.port.fixed_ips)
     office.serve(office.state(heir))
     assert office.asks(machine(office.site.red, mac_address=heir.mac_address))["ip"] == "10.1.0.7"
+
+
+def test_a_lease_that_its_port_left_behind_is_released_and_called_no_repair(office: Office) -> None:
+    """An agent was killed after it had written the new hosts, for instance, or a request came just before that."""
+    stage, state = Stage(office.driver), office.state(office.port)
+    office.serve(state)
+    stage.run(Pass(state=state))
+    assert office.asks(machine(office.site.red, mac_address=office.port.mac_address))["ip"] == "10.1.0.7"
+    (office.directory / "dhcp" / office.site.red.id / "host").write_text("")
+    with capture_logs() as lines:
+        assert stage.run(Pass(state=office.state())).changes == 2
+    assert {line["event"] for line in lines} == {"setting.change"}
+    assert "lease" in {line["kind"] for line in lines}
 
 
 def test_a_changed_command_line_restarts_it(office: Office) -> None:

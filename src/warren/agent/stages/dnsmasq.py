@@ -7,8 +7,8 @@ from warren.agent.drivers.dnsmasq import Dnsmasq as Driver
 from warren.agent.loop import Outcome, Pass, Source
 from warren.agent.settle import settle
 from warren.agent.stages.namespaces import SETTINGS, wrong_owners
-from warren.namespaces import Key, Setting, owner_of, servers
-from warren.reconcile.plan import plan
+from warren.namespaces import Key, Kind, Setting, owner_of, servers
+from warren.reconcile.plan import Plan, plan
 
 
 class Dnsmasq:
@@ -32,12 +32,18 @@ class Dnsmasq:
         settled = settle(
             lambda: plan(desired, self._driver.installed()),
             self._driver.apply,
-            lambda changes: say(changes, SETTINGS, self._known, now),
+            lambda changes: say(changes, SETTINGS, self._seen_right(changes), now),
             is_dry=now.is_dry,
         )
         self._is_settled, self._known = not settled.left, desired
         wrong = wrong_owners(settled.left, settled.failed, desired)
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
+
+    def _seen_right(self, changes: Plan[Key, Setting]) -> Mapping[Key, Setting] | None:
+        """What was right before, leases included: one that goes follows from its port, and nobody touched it."""
+        if self._known is None:
+            return None
+        return {**self._known, **{key: lease for key, lease in changes.remove.items() if key.kind is Kind.LEASE}}
 
     def _is_touched(self, now: Pass) -> bool:
         """A server ended, or its namespace is another one now."""
