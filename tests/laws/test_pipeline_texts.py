@@ -8,6 +8,7 @@ from hypothesis import given
 from warren.core.ids import HostName, LocalVlan, NetworkId, OfPort, PortId, SegmentationId
 from warren.core.names import qvo, tap
 from warren.core.state import (
+    AddressPair,
     Deployment,
     HostState,
     Neighbour,
@@ -181,6 +182,15 @@ def test_two_objects_that_ask_for_the_same_frames_are_named_and_the_first_has_th
     flows = render(desired, view(OUTSIDE[0], twin), LAYOUT)["br-int"]
     assert flows.conflicts.keys() == {twin.key}
     assert OUTSIDE[0].key in flows.conflicts[twin.key]
+
+
+def test_a_ports_own_address_is_its_own_although_another_port_may_use_it_too() -> None:
+    pair = AddressPair(mac_address=mac(1), ip_address="192.168.7.0/24")
+    sharer = replace(on(TENANT[0], 2), allowed_address_pairs=(pair,))
+    seen = view(TENANT[0], TENANT[0])
+    flows = render(state(Deployment(), TENANT[0], on(TENANT[0], 1), sharer), seen, LAYOUT)["br-int"]
+    (to_first,) = [flow for flow in flows.desired.values() if flow.table == 61 and f"dl_dst={mac(1)}" in flow.match]
+    assert (to_first.actions, flows.conflicts) == (f"output:{seen.port_ofport(port_id(1))}", {})
 
 
 def test_kept_flows_of_a_port_are_those_that_would_be_rendered_afresh() -> None:

@@ -8,7 +8,7 @@ from warren.core import names
 from warren.core.errors import Rejected
 from warren.core.ids import SubnetId
 from warren.core.state import FixedIp, HostState, Route, Subnet
-from warren.namespaces import Key, Kind, Setting, owner_of, render, rules, servers
+from warren.namespaces import Key, Kind, Setting, links, owner_of, render, rules, servers
 from warren.reconcile.plan import plan
 from warren.testing.sites import Site
 
@@ -31,6 +31,15 @@ def test_a_router_without_gateway_translates_nothing() -> None:
     found = render(site.state(replace(site.router, gateway_port_id=None)))
     chains = kinds(found, Kind.CHAIN, names.router_namespace(site.router.id))
     assert not any(value for name, value in chains.items() if name.rpartition("/")[2].startswith("warren-"))
+
+
+@pytest.mark.parametrize("forwards", [True, False])
+def test_an_interface_by_itself_is_set_as_its_namespace_is(*, forwards: bool) -> None:
+    whole = kinds(dict(links.namespace("n", "router/r", forwards=forwards, has_ipv6=False)), Kind.SYSCTL, "n")
+    assert links.own_sysctls("qr-1", forwards=forwards) == {
+        "net/ipv4/conf/qr-1/forwarding": whole["net/ipv4/ip_forward"],
+        "net/ipv4/conf/qr-1/rp_filter": whole["net/ipv4/conf/all/rp_filter"],
+    }
 
 
 def test_a_gateway_without_an_ipv4_address_serves_floating_ips_only() -> None:
