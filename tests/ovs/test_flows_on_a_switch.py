@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from warren.core.errors import Rejected, Unreachable
 from warren.core.state import TunnelMode
+from warren.inspect.parse import dump
 from warren.pipeline import LEARNED, Flow, FlowKey, is_learned
 from warren.reconcile.plan import Plan, plan
 from warren.testing.bench import Bench
@@ -77,18 +78,23 @@ def test_flows_keep_duration_and_counters_also_when_their_actions_change(
     bench: Bench,
 ) -> None:
     bench.apply(LEARNING)
-    switch, desired = bench.bridge("br-tun"), bench.desired(LEARNING)["br-tun"].desired
-    flood = desired[FlowKey(22, 1, "dl_vlan=1")]
+    flood = bench.desired(LEARNING)["br-tun"].desired[FlowKey(22, 1, "dl_vlan=1")]
     frame = "ffffffffffff" + "fa163e000001" + "81000001" + "0800" + "00" * 46
     bench.ovs.ofctl("packet-out", "br-tun", f"in_port=patch-int,packet={frame},actions=table")
     change = f"table=22,priority=1,{flood.match},actions=drop"
     bench.ovs.ofctl("-O", "OpenFlow14", "mod-flows", "--strict", "br-tun", change)
-    before = switch.counters()
+    before = as_counted(bench)
     bench.apply(LEARNING)
-    after = switch.counters()
+    after = as_counted(bench)
     assert before.keys() == after.keys()
-    assert after[flood.key].packets >= 1
-    assert all(after[key].duration_s >= before[key].duration_s for key in before)
+    assert (after[flood.key].n_packets or 0) >= 1
+    assert all((after[key].duration_s or 0) >= (before[key].duration_s or 0) for key in before)
+
+
+def as_counted(bench: Bench) -> dict[FlowKey, dump.Flow]:
+    """The flows of br-tun with what they have counted and how long they have been there."""
+    flows = dump.read_dump(bench.ovs.ofctl("dump-flows", "br-tun")).flows
+    return {FlowKey(int(flow.table), flow.priority, flow.match_text): flow for flow in flows}
 
 
 def test_a_plan_with_one_bad_flow_changes_nothing(bench: Bench) -> None:

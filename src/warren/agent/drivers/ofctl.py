@@ -17,8 +17,7 @@ from warren.pipeline.flow import Flow, FlowKey
 from warren.reconcile.plan import Plan
 
 _LINE: Final = re.compile(
-    r"\s*(?:cookie=(?P<cookie>0x[0-9a-f]+), )?(?:duration=(?P<duration>[0-9.]+)s, )?(?:table=(?P<table>\d+), )?"
-    r"(?:n_packets=(?P<packets>\d+), n_bytes=(?P<bytes>\d+), )?(?P<rest>.*?) ?actions=(?P<actions>.*)"
+    r"\s*(?:cookie=(?P<cookie>0x[0-9a-f]+), )?(?:table=(?P<table>\d+), )?(?P<rest>.*?) ?actions=(?P<actions>.*)"
 )
 _AGES: Final = ("idle_age=", "hard_age=")
 _OPTION: Final = re.compile(
@@ -42,15 +41,6 @@ LIFTED_BY: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
-    """What a flow has seen, and for how long it has been there. Never compared."""
-
-    packets: int
-    size_bytes: int
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OfctlSwitch:
     """One bridge of one ovs-vswitchd, by the management socket in its run directory."""
 
@@ -69,11 +59,9 @@ class OfctlSwitch:
             Unreachable: no such bridge, or no answer within `timeout_s`.
             Rejected: OVS printed a line that cannot be read; it is in the message.
         """
-        return {flow.key: flow for flow, _ in _parsed(self._dump("--no-stats"))}
-
-    def counters(self) -> dict[FlowKey, Counters]:
-        """What every flow has counted. Raises as `installed` does."""
-        return {flow.key: counters for flow, counters in _parsed(self._dump()) if counters is not None}
+        dump = self._run("-O", "OpenFlow10", "--no-names", "--no-stats", "dump-flows", self.target)
+        lines = (line for line in dump.splitlines() if not line.startswith(("NXST_FLOW reply", "OFPST_FLOW reply")))
+        return {flow.key: flow for flow in map(parse_flow, lines)}
 
     def apply(self, plan: Plan[FlowKey, Flow]) -> None:
         """Make all changes of the plan at once, or none: a frame sees the tables before or after, nothing between.
@@ -101,9 +89,6 @@ class OfctlSwitch:
         """Let a port do what it was kept from. Raises as `apply` does."""
         for word in words:
             self._run("-O", "OpenFlow10", "mod-port", self.target, str(port), LIFTED_BY[word])
-
-    def _dump(self, *options: str) -> str:
-        return self._run("-O", "OpenFlow10", "--no-names", *options, "dump-flows", self.target)
 
     def _run(self, *arguments: str, stdin: str = "") -> str:
         try:
@@ -149,14 +134,8 @@ def _body(flow: Flow) -> str:
     return f"table={flow.table},cookie={flow.cookie:#x},{options}{_match(flow)} actions={flow.actions}"
 
 
-def _parsed(dump: str) -> Iterator[tuple[Flow, Counters | None]]:
-    for line in dump.splitlines():
-        if not line.startswith(("NXST_FLOW reply", "OFPST_FLOW reply")):
-            yield parse_flow(line)
-
-
-def parse_flow(line: str) -> tuple[Flow, Counters | None]:
-    """One line of `ovs-ofctl -O OpenFlow10 --no-names dump-flows`, with or without `--no-stats`.
+def parse_flow(line: str) -> Flow:
+    """One line of `ovs-ofctl -O OpenFlow10 --no-names --no-stats dump-flows`.
 
     Raises:
         Rejected: the line has another form.
@@ -169,18 +148,13 @@ def parse_flow(line: str) -> tuple[Flow, Counters | None]:
     if match.startswith("priority="):
         text, _, match = match.partition(",")
         priority = int(text.removeprefix("priority="))
-    flow = Flow(
+    return Flow(
         table=int(found["table"] or 0),
         priority=priority,
         match=match,
         actions=found["actions"],
         cookie=int(found["cookie"] or "0", 16),
         options=options,
-    )
-    if found["packets"] is None or found["duration"] is None:
-        return flow, None
-    return flow, Counters(
-        packets=int(found["packets"]), size_bytes=int(found["bytes"]), duration_s=float(found["duration"])
     )
 
 

@@ -9,7 +9,6 @@ _COLOUR: Final = re.compile(r"\x1b\[[0-9;:]*[mK]")
 _DELIMITER: Final = re.compile(r'[()\[\]{},"]')
 _PLAIN: Final = re.compile(r'[^()\[\]{}"]*')
 _OPENING: Final = "([{"
-_CLOSING: Final = {")": "(", "]": "[", "}": "{"}
 MAX_DEPTH: Final = 64
 """Open vSwitch itself refuses actions nested deeper (ofp-actions.c, MAX_OFPACT_PARSE_DEPTH is 100)."""
 

@@ -139,7 +139,6 @@ class Link:
     mac: str = ""
     mtu: int = 0
     is_up: bool = False
-    has_carrier: bool = True
     kind: str = ""
     master: str = ""
     peer_index: int = 0

@@ -28,14 +28,13 @@ class SwitchTrace:
     """The whole answer of ofproto/trace."""
 
     lookups: tuple[TracedLookup, ...]
-    final_flow: str = ""
     datapath_actions: str = ""
 
 
 def read_trace(page: Page) -> SwitchTrace:
     """The output of ofproto/trace (ovs-vswitchd(8)), of one packet."""
     lookups: list[TracedLookup] = []
-    bridge, ends = "", {"Final flow": "", "Datapath actions": ""}
+    bridge, datapath_actions = "", ""
     for _, line in page.lines():
         if found := _BRIDGE.match(line):
             bridge = found.group(1)
@@ -52,8 +51,8 @@ def read_trace(page: Page) -> SwitchTrace:
             )
         elif found := _MISS.match(line):
             lookups.append(TracedLookup(bridge=bridge, table=int(found.group(1)), priority=None))
-        elif (key := line.partition(":")[0]) in ends:
-            ends[key] = line.partition(":")[2].strip()
+        elif line.startswith("Datapath actions:"):
+            datapath_actions = line.partition(":")[2].strip()
         elif line.startswith(" ") and lookups and not line.lstrip().startswith(("-", ">")):
             last = lookups[-1]
             lookups[-1] = TracedLookup(
@@ -64,6 +63,6 @@ def read_trace(page: Page) -> SwitchTrace:
                 cookie=last.cookie,
                 actions=(*last.actions, line.strip()),
             )
-    if not lookups and not ends["Datapath actions"]:
+    if not lookups and not datapath_actions:
         page.complain(1, 1, "this is not the output of ofproto/trace")
-    return SwitchTrace(lookups=tuple(lookups), final_flow=ends["Final flow"], datapath_actions=ends["Datapath actions"])
+    return SwitchTrace(lookups=tuple(lookups), datapath_actions=datapath_actions)
