@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import socket
 import ssl
 import threading
@@ -19,7 +20,7 @@ from warren.agent.disk import StateDirectory
 from warren.agent.link import StateLink, delays
 from warren.agent.report import Picture, Reporter, difference
 from warren.agent.transport import Server
-from warren.core.errors import Rejected, Unmet, Unreachable
+from warren.core.errors import DriverError, Rejected, Unmet, Unreachable
 from warren.core.ids import HostName
 from warren.core.state import Deployment, HostState
 from warren.sync.messages import Delta, Keepalive, ObjectStatus, Report, Snapshot, decode_report, encode, encode_objects
@@ -310,6 +311,25 @@ def test_the_state_on_disk_is_what_was_written_last_and_garbage_is_refused(tmp_p
     (tmp_path / "new" / "state" / "state.json").write_text(json.dumps({"type": "snapshot", "epoch": 7}))
     with pytest.raises(Rejected, match="cannot be used"):
         directory.read()
+    directory.release()
+
+
+def test_a_full_disk_keeps_no_agent_from_starting_and_no_state_from_being_read(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path)
+    directory.hold()
+    directory.write(snapshot(1, 10))
+    directory.release()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        directory.hold()
+        with pytest.raises(DriverError, match="could not be written"):
+            directory.write(snapshot(2, 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert directory.read() == snapshot(1, 10)
+    with pytest.raises(Unmet, match=r"another agent \(process unknown\)"):
+        StateDirectory(tmp_path).hold()
     directory.release()
 
 

@@ -5,6 +5,7 @@ The state file is one `snapshot` message, so that what is read back goes through
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,9 +44,10 @@ class StateDirectory:
                 f"another agent (process {holder}) works with {self._path}: stop it first, "
                 "or give this one another state_dir"
             ) from error
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock
+        with suppress(OSError):  # a full disk; the lock holds all the same, only its holder's number is not said
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
         """Let another agent have it."""
