@@ -524,6 +524,8 @@ def test_one_router_that_cannot_be_made_stops_no_other_and_is_made_when_it_can_b
             estate.client.add_interface(router, subnet)
         port = estate.client.ports(network_id=blocked.id, device_owner="network:router_interface")[0]
         estate.wait_status(port.id, "ERROR")
+        with estate.logs("network", "setting.repair", "kind=route", estate.router_namespace, "gateway of subnet"):
+            router_route_removed(estate)
         floating = estate.client.create_floating_ip(estate.external, estate.client.port(estate.first.port_id))
         world = place(estate.lab, WORLD)
         api.wait_until(
@@ -556,6 +558,8 @@ def test_a_port_whose_group_cannot_be_enforced_stays_dead_and_stops_no_other(est
             client.set_groups(broken.port_id, group)
         estate.wait_status(sound.port_id, "ACTIVE")
         estate.wait_status(broken.port_id, "ERROR")
+        with estate.logs("compute1", "filter.repair", "name=filter/warren-o", "groups of port/"):
+            group_rule_removed(estate)
         assert f"qvo{broken.port_id[:11]}" not in compute.must("ovs-ofctl", "--names", "dump-flows", "br-int")
         estate.wait_for_ping(SOON_S)
         compute.must("ip6tables", "-D", "INPUT", "-m", "set", "--match-set", in_the_way, "src", "-j", "DROP")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warren.agent.decisions import changes_of
 from warren.agent.loop import AUDIT, RETRY, Outcome, Pass, Reason, Source, Stage, run_pass
 from warren.agent.report import Picture
-from warren.agent.settle import apply_apart, settle
+from warren.agent.settle import apply_apart, seen_right, settle
 from warren.agent.status import picture
 from warren.agent.wake import Wake
 from warren.core.errors import Rejected, Unreachable
@@ -127,6 +128,18 @@ def test_apart_from_what_is_refused_everything_becomes_as_desired(
     assert settled.left.add.keys() | settled.left.change.keys() == wrong
     assert all(host[key] == value for key, value in desired.items() if key not in wrong)
     assert host.keys() <= desired.keys()
+
+
+@given(things, things, st.sets(st.sampled_from("abcdefgh")))
+def test_what_was_seen_right_is_known_and_what_was_not_is_no_repair_when_it_is_tried_again(
+    desired: Things, host: Things, stuck: set[str]
+) -> None:
+    as_asked = {key: value for key, value in desired.items() if key not in stuck}
+    as_before = {key: value for key, value in host.items() if key in stuck}
+    left = plan(desired, as_asked | as_before)
+    known = seen_right(desired, left)
+    assert all(known[key] == value for key, value in desired.items() if key not in left.add and key not in left.change)
+    assert not [change for change in changes_of(left) if known.get(change.key) == change.want]
 
 
 @given(things, things)

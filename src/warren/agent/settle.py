@@ -25,6 +25,17 @@ class Settlement(Generic[K, V]):
         return max(0, len(self.planned) - len(self.left))
 
 
+def seen_right(desired: Mapping[K, V], left: Plan[K, V]) -> Mapping[K, V]:
+    """What is known of the host after it was read back: what is desired, but for what is not so yet.
+
+    A thing that should go and stays is known as it is: trying again to remove it is no news.
+    """
+    if not left:
+        return desired
+    right = {key: value for key, value in desired.items() if key not in left.add and key not in left.change}
+    return {**right, **left.remove}
+
+
 def settle(
     difference: Callable[[], Plan[K, V]],
     apply: Callable[[Plan[K, V]], Mapping[K, str]],

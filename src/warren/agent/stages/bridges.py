@@ -6,7 +6,7 @@ from typing import Final
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers.ovsdb import Ovsdb
 from warren.agent.loop import Outcome, Pass, Reason, Source
-from warren.agent.settle import apply_apart
+from warren.agent.settle import apply_apart, seen_right
 from warren.pipeline.switch import Switch
 from warren.pipeline.switch_rows import MARK, AccessRow, PortRow, Row, desired_rows, present_rows
 from warren.pipeline.view import Layout
@@ -43,6 +43,7 @@ class Bridges:
                 break
             failed = self._apply(left, switch)
             changes += len(left) - len(failed)
+        self._known = seen_right(desired, left)
         return Outcome(stage=self.name, changes=changes, wrong=_wrong(left, failed, switch))
 
     def _apply(self, left: Plan[str, Row], switch: Switch) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from warren.agent.decisions import say
 from warren.agent.drivers.dnsmasq import Dnsmasq as Driver
 from warren.agent.loop import Outcome, Pass, Source
-from warren.agent.settle import settle
+from warren.agent.settle import seen_right, settle
 from warren.agent.stages.namespaces import SETTINGS, wrong_owners
 from warren.namespaces import Key, Kind, Setting, owner_of, servers
 from warren.reconcile.plan import Plan, plan
@@ -19,27 +19,29 @@ class Dnsmasq:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self._desired: Mapping[Key, Setting] = {}
         self._known: Mapping[Key, Setting] | None = None
         self._is_settled = False
 
     def run(self, now: Pass) -> Outcome:
         """Settle the servers, unless they are as desired and nothing happened to them."""
         desired = servers(now.state, str(self._driver.directory))
-        if self._is_settled and desired == self._known and not self._is_touched(now):
+        if self._is_settled and desired == self._desired and not self._is_touched(now):
             return Outcome(stage=self.name)
 
         self._is_settled = False
         settled = settle(
             lambda: plan(desired, self._driver.installed()),
             self._driver.apply,
-            lambda changes: say(changes, SETTINGS, self._seen_right(changes), now),
+            lambda changes: say(changes, SETTINGS, self._known_with_leases(changes), now),
             is_dry=now.is_dry,
         )
-        self._is_settled, self._known = not settled.left, desired
+        self._is_settled, self._desired = not settled.left, desired
+        self._known = seen_right(desired, settled.left)
         wrong = wrong_owners(settled.left, settled.failed, desired)
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
 
-    def _seen_right(self, changes: Plan[Key, Setting]) -> Mapping[Key, Setting] | None:
+    def _known_with_leases(self, changes: Plan[Key, Setting]) -> Mapping[Key, Setting] | None:
         """What was right before, leases included: one that goes follows from its port, and nobody touched it."""
         if self._known is None:
             return None

@@ -8,7 +8,7 @@ import structlog
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers.filters import Filters as Driver
 from warren.agent.loop import Outcome, Pass, Reason, Source
-from warren.agent.settle import Settlement, settle
+from warren.agent.settle import Settlement, seen_right, settle
 from warren.core import names
 from warren.core.errors import DriverError, Unmet
 from warren.core.state import Group, HostState, Plug, Port, kind_of
@@ -30,14 +30,16 @@ class Filters:
         self._driver = Driver()
         self._installed: Mapping[Key, Setting] = {}
         self._known: Mapping[Key, Setting] | None = None
-        """What was desired when it was last read back as desired."""
+        """What was right when it was last read back."""
+        self._desired: Mapping[Key, Setting] | None = None
+        """What was desired, if all of it was right."""
         self._settled: HostState | None = None
         """The state that it was desired by."""
 
     def run(self, now: Pass) -> Outcome:
         """Settle, unless all is as desired and nobody wrote rules."""
         ports = filtered_ports(now.state)
-        if self._plug is Plug.OVS and not ports and not self._known:
+        if self._plug is Plug.OVS and not ports and not self._desired:
             return Outcome(stage=self.name)
         touched = now.looks_everywhere or HOST in now.named(Source.RULES)
         if not touched and self._is_settled(now.state):
@@ -54,33 +56,40 @@ class Filters:
 
     def _is_settled(self, state: HostState) -> bool:
         """Whether what a state asks for is what was last read back."""
-        if state is not self._settled and self._known is not None and filters(state, self._installed) == self._known:
+        if (
+            state is not self._settled
+            and self._desired is not None
+            and filters(state, self._installed) == self._desired
+        ):
             self._settled = state
         return state is self._settled
 
     def _settle(self, now: Pass) -> tuple[int, dict[str, str], dict[str, str]]:
         """(changes made, owner -> what is still wrong, key of each port that is not covered -> why)."""
-        known, self._known, self._settled = self._known, None, None
-        settled = self._settle_for(now.state, known, now)
+        self._desired, self._settled = None, None
+        settled = self._settle_for(now.state, now)
         wrong: dict[str, str] = {}
         uncovered: dict[str, str] = {}
         if settled.failed and not now.is_dry:
             wrong = self._refused(settled.left)
             uncovered = dict(_depending(now.state, wrong))
-            settled = self._settle_for(now.state.without(uncovered), known, now)
+            self._known = self._installed  # nobody else touched what is taken back now
+            settled = self._settle_for(now.state.without(uncovered), now)
         if not settled.left and not wrong:
-            self._known, self._settled = filters(now.state, self._installed), now.state
+            self._desired, self._settled = filters(now.state, self._installed), now.state
         if (settled.planned.change or settled.planned.remove) and not now.is_dry:
             self._cut(now.state)
         return settled.changes, wrong | _wrong(settled), uncovered | dict(_uncovered(now.state, settled))
 
-    def _settle_for(self, state: HostState, known: Mapping[Key, Setting] | None, now: Pass) -> Settlement[Key, Setting]:
-        return settle(
+    def _settle_for(self, state: HostState, now: Pass) -> Settlement[Key, Setting]:
+        settled = settle(
             lambda: self._difference(state, now),
             self._driver.apply,
-            lambda changes: say(changes, RULES, known, now),
+            lambda changes: say(changes, RULES, self._known, now),
             is_dry=now.is_dry,
         )
+        self._known = seen_right(filters(state, self._installed), settled.left)
+        return settled
 
     def _refused(self, left: Plan[Key, Setting]) -> dict[str, str]:
         """Who of the owners is refused when each has what is its own applied alone, groups before ports -> why.

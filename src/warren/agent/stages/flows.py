@@ -9,7 +9,7 @@ from warren.agent.decisions import Wording, say
 from warren.agent.drivers.namespaces import announce
 from warren.agent.drivers.ofctl import OfctlSwitch
 from warren.agent.loop import Outcome, Pass, Reason, Source
-from warren.agent.settle import Settlement, apply_apart, settle
+from warren.agent.settle import Settlement, apply_apart, seen_right, settle
 from warren.core.errors import Impossible
 from warren.core.names import INTEGRATION_BRIDGE
 from warren.pipeline.flow import Flow, FlowKey
@@ -33,6 +33,8 @@ class Flows:
         self._rundir = rundir
         self._settled: dict[str, tuple[str, BridgeFlows]] = {}
         """Bridge -> (its row in OVSDB, what it was last read back as). One made anew is another row."""
+        self._known: dict[str, Mapping[FlowKey, Flow]] = {}
+        """Bridge -> its flows that were right when it was last read back."""
 
     def run(self, now: Pass) -> Outcome:
         """Settle every bridge that is not known to be as desired; br-int last."""
@@ -44,11 +46,11 @@ class Flows:
         rendered = render(state, switch_view(now.switch, state), self._layout)
         for bridge in sorted(rendered, key=lambda name: name == INTEGRATION_BRIDGE):
             row = now.switch.bridges[bridge].uuid
-            known_row, known = self._settled.pop(bridge, ("", None))
-            memory = known if known_row == row and bridge not in touched else None
+            settled_row, settled = self._settled.pop(bridge, ("", None))
+            memory = settled if settled_row == row and bridge not in touched else None
             left: Mapping[str, str] = {}
             if memory != rendered[bridge]:
-                done, left = self._settle(rendered[bridge], known, memory, now)
+                done, left = self._settle(rendered[bridge], memory, now)
                 changes += done
             if not left:
                 self._settled[bridge] = (row, rendered[bridge])
@@ -57,27 +59,27 @@ class Flows:
             log.warning("announcement.lost", because=complaint)
         return Outcome(stage=self.name, changes=changes, wrong=wrong)
 
-    def _settle(
-        self, flows: BridgeFlows, known: BridgeFlows | None, memory: BridgeFlows | None, now: Pass
-    ) -> tuple[int, dict[str, str]]:
+    def _settle(self, flows: BridgeFlows, memory: BridgeFlows | None, now: Pass) -> tuple[int, dict[str, str]]:
         """(number of changes made, owner -> what is still wrong) of one bridge.
 
         With a `memory` of what the bridge has, and no event since, the first plan is made against that; what is there
         is read after applying, and if memory was wrong, planned against once more.
         """
-        switch = OfctlSwitch(bridge=flows.bridge, rundir=self._rundir)
+        switch, known = OfctlSwitch(bridge=flows.bridge, rundir=self._rundir), self._known.get(flows.bridge)
 
         def read() -> Plan[FlowKey, Flow]:
             now.forget(Reason(Source.FLOWS, flows.bridge))
             return flows.plan(switch.installed())
 
         def settle_against(difference: Callable[[], Plan[FlowKey, Flow]]) -> Settlement[FlowKey, Flow]:
-            return settle(
+            settled = settle(
                 difference,
                 lambda changes: apply_apart(changes, switch.apply, lambda _, flow: flow.owner),
-                lambda changes: say(changes, _wording(flows.bridge), known.desired if known else None, now),
+                lambda changes: say(changes, _wording(flows.bridge), known, now),
                 is_dry=now.is_dry,
             )
+            self._known[flows.bridge] = seen_right(flows.desired, settled.left)
+            return settled
 
         if memory is not None and memory.learnable == flows.learnable:
             remembered = [flows.plan(memory.desired)]

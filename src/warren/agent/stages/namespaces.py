@@ -7,7 +7,7 @@ from warren.agent.decisions import Wording, say
 from warren.agent.drivers import netlink
 from warren.agent.drivers.namespaces import Namespaces as Driver
 from warren.agent.loop import Outcome, Pass, Reason, Source
-from warren.agent.settle import settle
+from warren.agent.settle import seen_right, settle
 from warren.namespaces import Key, Kind, Setting, owner_of, render
 from warren.reconcile.plan import Plan, plan
 
@@ -20,8 +20,10 @@ class Namespaces:
 
     def __init__(self) -> None:
         self._driver = Driver()
+        self._settled: Mapping[Key, Setting] | None = None
+        """What was desired when all was last read back as desired."""
         self._known: Mapping[Key, Setting] | None = None
-        """What was desired of namespaces when they were last looked at."""
+        """What was right when it was last read back."""
 
     def run(self, now: Pass) -> Outcome:
         """Settle the namespaces where something new is desired or something happened."""
@@ -35,7 +37,7 @@ class Namespaces:
             now.announcements += applied.announcements
             return applied.failed
 
-        known, self._known = self._known, None
+        self._settled = None
 
         def difference() -> Plan[Key, Setting]:
             for name in scope or ():
@@ -46,21 +48,27 @@ class Namespaces:
         settled = settle(
             difference,
             apply,
-            lambda changes: say(changes, SETTINGS, known, now),
+            lambda changes: say(changes, SETTINGS, self._known, now),
             is_dry=now.is_dry,
         )
         if missing := {key.name for key in settled.left.add if key.kind is Kind.LINK}:
             now.lost_interfaces |= {name for name in missing if not netlink.is_there(name)}
         wrong = wrong_owners(settled.left, settled.failed, desired)
         if not wrong:
-            self._known = desired
+            self._settled = desired
+        self._known = {**self._elsewhere(scope), **seen_right(_within(scope, desired), settled.left)}
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
+
+    def _elsewhere(self, scope: frozenset[str] | None) -> dict[Key, Setting]:
+        """What was right in the namespaces that were not looked at."""
+        known = (self._known or {}).items()
+        return {key: setting for key, setting in known if scope is not None and key.namespace not in scope}
 
     def _scope(self, desired: Mapping[Key, Setting], now: Pass) -> frozenset[str] | None:
         """The namespaces to look at; None: all of them."""
-        if self._known is None or now.looks_everywhere:
+        if self._settled is None or now.looks_everywhere:
             return None
-        changed = plan(desired, self._known)
+        changed = plan(desired, self._settled)
         names = {key.namespace for key in (*changed.add, *changed.change, *changed.remove)}
         touched = now.named(Source.LINKS) | now.named(Source.RULES) | now.named(Source.NAMES)
         names |= {name for name in touched if owner_of(name)}

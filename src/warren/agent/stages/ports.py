@@ -10,7 +10,7 @@ from typing import Final
 from warren.agent.decisions import Wording, say
 from warren.agent.drivers.ofctl import OfctlSwitch
 from warren.agent.loop import Outcome, Pass, Reason, Source
-from warren.agent.settle import settle
+from warren.agent.settle import seen_right, settle
 from warren.agent.stages.bridges import owner_of
 from warren.core.errors import DriverError, Impossible
 from warren.core.ids import OfPort
@@ -34,14 +34,15 @@ class Ports:
         self._layout = layout
         self._rundir = rundir
         self._known: Mapping[str, str] | None = None
+        self._is_settled = False
 
     def run(self, now: Pass) -> Outcome:
         """Settle, unless all were free when last looked at and nobody was kept from anything since."""
         if now.switch is None:
             raise Impossible("ports were asked for before the switch was read")
-        if self._known is not None and not now.looks_everywhere and not now.named(Source.PORTS):
+        if self._is_settled and not now.looks_everywhere and not now.named(Source.PORTS):
             return Outcome(stage=self.name)
-        switch, known, self._known = now.switch, self._known, None
+        switch, self._is_settled = now.switch, False
         owners = dict(_ours(now.state, switch, self._layout))
         desired = dict.fromkeys(owners, FREE)
 
@@ -52,11 +53,10 @@ class Ports:
         settled = settle(
             difference,
             lambda changes: self._free(changes, switch),
-            lambda changes: say(changes, _wording(switch), known, now),
+            lambda changes: say(changes, _wording(switch), self._known, now),
             is_dry=now.is_dry,
         )
-        if not settled.left:
-            self._known = desired
+        self._is_settled, self._known = not settled.left, seen_right(desired, settled.left)
         wrong = {
             owners[name]: settled.failed.get(name, f"port {name} of the switch is kept from something: {had}")
             for name, (had, _) in settled.left.change.items()
