@@ -732,6 +732,17 @@ def test_a_stream_tells_changes_and_resumes_where_it_was_left(admin: Client, ser
     agent.close()
 
 
+def test_a_stream_without_news_says_so_at_once(tmp_path: Path) -> None:
+    """Who resumes knows by that that the server is there; a dry run waits for it."""
+    with api_server(tmp_path, keepalive_s=3600) as server:
+        agent = server.agent("stream1", 11)
+        agent.report()
+        known = msgspec.json.decode(agent.stream().readline())
+        first = msgspec.json.decode(agent.stream(known["epoch"], known["revision"]).readline())
+        assert (first["type"], first["revision"]) == ("keepalive", known["revision"])
+        agent.close()
+
+
 # Identity
 
 

@@ -62,19 +62,20 @@ class StateStreams:
                 host.wake.set()
 
     async def lines(self, name: HostName, epoch: str, revision: int) -> AsyncIterator[bytes]:
-        """The stream's lines for a host that knows the state as of (epoch, revision)."""
+        """The stream's lines for a host that knows the state as of (epoch, revision); the first comes at once."""
         if name not in self._hosts:
             feed = HostFeed.begin(self._epoch, self._now.revision, host_state(self._now, name))
             self._hosts[name] = _Host(feed)
-        host = self._hosts[name]
+        host, has_answered = self._hosts[name], False
         while not self._is_stopping:
             self._look_up(name, host)
             news = host.feed.news(epoch, revision)
             if news is not None:
                 epoch, revision = news.epoch, news.revision
                 yield encode(news) + b"\n"
-            elif not await self._woken(host):
+            elif not has_answered or not await self._woken(host):
                 yield encode(Keepalive(epoch=epoch, revision=revision)) + b"\n"
+            has_answered = True
 
     def _look_up(self, name: HostName, host: _Host) -> None:
         if host.stale:
