@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from warren.agent.decisions import changes_of
 from warren.agent.loop import AUDIT, RETRY, Outcome, Pass, Reason, Source, Stage, run_pass
 from warren.agent.report import Picture
-from warren.agent.settle import apply_apart, seen_right, settle
+from warren.agent.settle import Settlement, apply_apart, seen_right, settle
 from warren.agent.status import picture
 from warren.agent.wake import Wake
 from warren.core.errors import Rejected, Unreachable
@@ -136,10 +136,17 @@ def test_what_was_seen_right_is_known_and_what_was_not_is_no_repair_when_it_is_t
 ) -> None:
     as_asked = {key: value for key, value in desired.items() if key not in stuck}
     as_before = {key: value for key, value in host.items() if key in stuck}
-    left = plan(desired, as_asked | as_before)
-    known = seen_right(desired, left)
+    planned, left = plan(desired, host), plan(desired, as_asked | as_before)
+    known = seen_right(desired, Settlement(planned=planned, left=left, failed={}).stuck)
     assert all(known[key] == value for key, value in desired.items() if key not in left.add and key not in left.change)
     assert not [change for change in changes_of(left) if known.get(change.key) == change.want]
+
+
+@given(things, things)
+def test_what_somebody_changes_while_a_pass_settles_is_a_repair_of_the_next(desired: Things, host: Things) -> None:
+    meanwhile = Settlement(planned=plan(desired, desired), left=plan(desired, host), failed={})
+    known = seen_right(desired, meanwhile.stuck)
+    assert all(known.get(change.key) == change.want for change in changes_of(meanwhile.left))
 
 
 @given(things, things)

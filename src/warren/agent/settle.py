@@ -24,16 +24,26 @@ class Settlement(Generic[K, V]):
         """How many things are right now that were not."""
         return max(0, len(self.planned) - len(self.left))
 
+    @property
+    def stuck(self) -> Plan[K, V]:
+        """What is left of what was planned. The rest of `left` is new: somebody changed it meanwhile."""
+        tried = {*self.planned.add, *self.planned.change, *self.planned.remove}
+        return Plan(
+            add={key: value for key, value in self.left.add.items() if key in tried},
+            change={key: pair for key, pair in self.left.change.items() if key in tried},
+            remove={key: value for key, value in self.left.remove.items() if key in tried},
+        )
 
-def seen_right(desired: Mapping[K, V], left: Plan[K, V]) -> Mapping[K, V]:
-    """What is known of the host after it was read back: what is desired, but for what is not so yet.
+
+def seen_right(desired: Mapping[K, V], stuck: Plan[K, V]) -> Mapping[K, V]:
+    """What is known of the host after it was read back: what is desired, but for what could not be made so.
 
     A thing that should go and stays is known as it is: trying again to remove it is no news.
     """
-    if not left:
+    if not stuck:
         return desired
-    right = {key: value for key, value in desired.items() if key not in left.add and key not in left.change}
-    return {**right, **left.remove}
+    right = {key: value for key, value in desired.items() if key not in stuck.add and key not in stuck.change}
+    return {**right, **stuck.remove}
 
 
 def settle(

@@ -37,7 +37,7 @@ class Dnsmasq:
             is_dry=now.is_dry,
         )
         self._is_settled, self._desired = not settled.left, desired
-        self._known = seen_right(desired, settled.left)
+        self._known = seen_right(desired, settled.stuck)
         wrong = wrong_owners(settled.left, settled.failed, desired)
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
 

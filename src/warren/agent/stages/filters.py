@@ -71,9 +71,9 @@ class Filters:
         wrong: dict[str, str] = {}
         uncovered: dict[str, str] = {}
         if settled.failed and not now.is_dry:
-            wrong = self._refused(settled.left)
+            wrong = self._refused(settled.stuck)
             uncovered = dict(_depending(now.state, wrong))
-            self._known = self._installed  # nobody else touched what is taken back now
+            self._known = {**self._installed, **(self._known or {})}  # nobody else touched what is taken back now
             settled = self._settle_for(now.state.without(uncovered), now)
         if not settled.left and not wrong:
             self._desired, self._settled = filters(now.state, self._installed), now.state
@@ -88,7 +88,7 @@ class Filters:
             lambda changes: say(changes, RULES, self._known, now),
             is_dry=now.is_dry,
         )
-        self._known = seen_right(filters(state, self._installed), settled.left)
+        self._known = seen_right(filters(state, self._installed), settled.stuck)
         return settled
 
     def _refused(self, left: Plan[Key, Setting]) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Flows:
                 lambda changes: say(changes, _wording(flows.bridge), known, now),
                 is_dry=now.is_dry,
             )
-            self._known[flows.bridge] = seen_right(flows.desired, settled.left)
+            self._known[flows.bridge] = seen_right(flows.desired, settled.stuck)
             return settled
 
         if memory is not None and memory.learnable == flows.learnable:

@@ -56,7 +56,7 @@ class Namespaces:
         wrong = wrong_owners(settled.left, settled.failed, desired)
         if not wrong:
             self._settled = desired
-        self._known = {**self._elsewhere(scope), **seen_right(_within(scope, desired), settled.left)}
+        self._known = {**self._elsewhere(scope), **seen_right(_within(scope, desired), settled.stuck)}
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
 
     def _elsewhere(self, scope: frozenset[str] | None) -> dict[Key, Setting]:

@@ -56,7 +56,7 @@ class Ports:
             lambda changes: say(changes, _wording(switch), self._known, now),
             is_dry=now.is_dry,
         )
-        self._is_settled, self._known = not settled.left, seen_right(desired, settled.left)
+        self._is_settled, self._known = not settled.left, seen_right(desired, settled.stuck)
         wrong = {
             owners[name]: settled.failed.get(name, f"port {name} of the switch is kept from something: {had}")
             for name, (had, _) in settled.left.change.items()
