@@ -1,7 +1,9 @@
 """The hosts' agents: who lives, what they report, and what runs where because of it.
 
 Heartbeats are kept in memory and written down once a second, all in one transaction: a thousand agents that say "still
-here" cost the disk no more than one. Only what a report changes is a commit.
+here" cost the disk no more than one. Only what a report changes is a commit. What is written is the wall clock's time,
+for people and for other servers; who lives is never reckoned from it (`presence`): another server's heartbeat counts
+from when it was seen here to have changed.
 """
 
 import threading
@@ -17,6 +19,7 @@ from warren.server.context import Context
 from warren.server.narrate import narrate
 from warren.server.placement import place_all
 from warren.server.policy import Caller
+from warren.server.presence import Presence, alive_when_last_heard
 from warren.server.rules import reports
 from warren.server.snapshot import Change, Snapshot
 from warren.server.store.store import Rule, Store
@@ -34,11 +37,11 @@ class Hosts:
     def __init__(self, store: Store, config: Config) -> None:
         self._store = store
         self._config = config
-        self._started_at = time.time()
         self._lock = threading.Lock()
         self._heard: dict[HostName, float] = {HostName(host): at for host, at in store.heartbeats().items()}
-        self._last_heard = max(self._heard.values(), default=0.0)
         self._unwritten: set[HostName] = set()
+        alive = alive_when_last_heard(self._heard, time.time(), config.agent_down_time_s)
+        self._presence = Presence.begin(time.monotonic(), config.agent_down_time_s, alive)
         self._settled: tuple[int, frozenset[HostName]] | None = None
         """Revision and living hosts for which nothing was left to place."""
 
@@ -49,11 +52,8 @@ class Hosts:
 
     def alive(self) -> frozenset[HostName]:
         """Hosts whose agent reported lately; to a server that has just started, lately before it stopped, too."""
-        limit = self._config.agent_down_time_s
-        since = time.time() - limit
-        if since < self._started_at:
-            since = min(since, self._last_heard - limit)
-        return frozenset(host for host, heard in self.heartbeats().items() if heard > since)
+        with self._lock:
+            return self._presence.alive(time.monotonic())
 
     def context(self, caller: Caller) -> Context:
         """The circumstances of a request that comes now."""
@@ -63,6 +63,7 @@ class Hosts:
     def report(self, host: HostName, said: Report) -> None:
         """Take an agent's report."""
         with self._lock:
+            self._presence.heard(time.monotonic(), [host])
             self._heard[host] = time.time()
             self._unwritten.add(host)
         context = self.context(NOBODY)
@@ -91,10 +92,12 @@ class Hosts:
             self._store.write_heartbeats({str(host): at for host, at in unwritten.items()})
         with self._lock:
             self._unwritten -= {host for host, at in unwritten.items() if self._heard[host] == at}
-        written = self._store.heartbeats()
+        written = {HostName(host): at for host, at in self._store.heartbeats().items()}
         with self._lock:
-            for name, at in written.items():
-                self._heard[HostName(name)] = max(at, self._heard.get(HostName(name), 0.0))
+            elsewhere = {host: at for host, at in written.items() if host not in self._unwritten}
+            news = {host: at for host, at in elsewhere.items() if self._heard.get(host) != at}
+            self._heard |= news
+            self._presence.heard(time.monotonic(), news)
 
     def _commit(self, rule: Rule) -> Snapshot:
         commit = self._store.commit(rule)
