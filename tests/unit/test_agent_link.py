@@ -122,7 +122,7 @@ def serving(script: Script, unix_path: Path | None = None, certificate: Path | N
 def connect(tmp_path: Path) -> Callable[[str], Server]:
     token_file = tmp_path / "token"
     token_file.write_text(AGENTS_WORD + "\n")
-    return lambda url: Server(ServerConfig(url=url, token_file=token_file), HostName("compute1"))
+    return lambda url: Server(ServerConfig(url=url, token_file=token_file), HostName("compute1"), ("compute",))
 
 
 def snapshot(revision: int, ageing_s: int, epoch: str = "d1") -> Snapshot:
@@ -187,17 +187,19 @@ def test_a_gap_is_answered_by_asking_for_a_snapshot(connect: Callable[[str], Ser
 def test_a_wrong_token_is_said_with_its_mend(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("nonsense")
+    mends = {("compute",): "compute1", ("network", "compute"): "compute1 --role compute --role network"}
     with serving(Script()) as url:
-        server = Server(ServerConfig(url=url, token_file=wrong), HostName("compute1"))
-        with pytest.raises(Rejected, match="put what `warren server agent-token compute1` prints into"):
-            next(iter(server.stream(None)))
+        for roles, words in mends.items():
+            server = Server(ServerConfig(url=url, token_file=wrong), HostName("compute1"), roles)
+            with pytest.raises(Rejected, match=f"put what `warren server agent-token {words}` prints into {wrong}"):
+                next(iter(server.stream(None)))
 
 
 @pytest.mark.parametrize("text", ["", " \n", "two words", "first\nsecond", "a\x00b"])
 def test_a_token_file_that_holds_no_token_is_named(tmp_path: Path, text: str) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text(text)
-    server = Server(ServerConfig(url="http://127.0.0.1:9", token_file=wrong), HostName("compute1"))
+    server = Server(ServerConfig(url="http://127.0.0.1:9", token_file=wrong), HostName("compute1"), ("compute",))
     with pytest.raises(Rejected, match=f"{wrong} holds"):
         next(iter(server.stream(None)))
 

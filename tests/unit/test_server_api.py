@@ -707,6 +707,32 @@ def test_an_agents_credential_is_good_for_its_own_host_only(server: ApiServer, c
     http.clear()
 
 
+def test_a_host_has_the_roles_that_its_credential_gives_it_and_no_router_by_its_word_alone(
+    server: ApiServer, admin: Client
+) -> None:
+    stolen = server.agent("stolen1", 12)
+    assert stolen.report() == 204
+    for roles in (("network",), ("compute", "network"), ("compute", "anything")):
+        assert stolen.report(roles=roles) == 403
+    forged = {"Authorization": stolen.headers["Authorization"].replace("compute.", "network.")}
+    path = f"{server.url}/agent/v1/hosts/stolen1/report"
+    refused = urllib3.request("POST", path, body=msgspec.json.encode(stolen.identity), headers=forged, retries=False)
+    assert refused.status == 403
+    (row,) = admin.list("agents?host=stolen1")
+    assert row["configurations"]["roles"] == ["compute"]
+    refused = urllib3.request(
+        "POST",
+        path,
+        body=msgspec.json.encode(msgspec.structs.replace(stolen.identity, roles=("compute", "network"))),
+        headers=stolen.headers,
+        retries=False,
+    )
+    message = msgspec.json.decode(refused.data)["error"]["message"]
+    assert "gives it the role compute, not network" in message
+    assert "`warren server agent-token stolen1 --role compute --role network`" in message
+    stolen.close()
+
+
 def test_a_stream_tells_changes_and_resumes_where_it_was_left(admin: Client, server: ApiServer) -> None:
     agent = server.agent("stream1", 11)
     agent.report()

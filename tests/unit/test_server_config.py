@@ -168,6 +168,16 @@ def test_an_agents_token_is_the_same_each_time_and_differs_by_host(tmp_path: Pat
     )
     assert one == again != other
     assert run("--config", str(path), "agent-token", "compute1").stdout == one
+    roles = [("compute",), ("network",), ("network", "compute"), ("compute", "network")]
+    tokens = [run("agent-token", "compute1", *_roles(*named), "--config", str(path)).stdout for named in roles]
+    assert tokens[0] == one
+    assert len(set(tokens[:3])) == 3
+    assert tokens[2] == tokens[3]
+    assert "'gateway' is not one of" in run("agent-token", "compute1", *_roles("gateway")).stderr
+
+
+def _roles(*names: str) -> list[str]:
+    return [word for name in names for word in ("--role", name)]
 
 
 def test_a_password_is_known_by_its_hash_only() -> None:

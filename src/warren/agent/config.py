@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from warren.core.errors import Invalid
 from warren.core.ids import HostName
 from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE, UNDERLAY_BRIDGE
+from warren.core.roles import COMPUTE_ROLE, ROLES
 from warren.core.state import NetworkType, Plug
 
 if sys.version_info >= (3, 11):
@@ -25,7 +26,6 @@ else:
 
 T = TypeVar("T")
 D = TypeVar("D")
-ROLES: Final = ("compute", "network")
 DATAPATH_TYPES: Final = ("auto", "system", "netdev")
 INTERFACE_NAME_MAX: Final = 15
 OWN_BRIDGES: Final = (INTEGRATION_BRIDGE, TUNNEL_BRIDGE, UNDERLAY_BRIDGE)
@@ -116,7 +116,7 @@ def parse_config(text: str, origin: str) -> AgentConfig:
     physical = root.table("physical_networks")
     config = AgentConfig(
         host=HostName(root.required("host", _word)),
-        roles=root.optional("roles", _some_of(ROLES), ("compute",)),
+        roles=root.optional("roles", _some_of(ROLES), (COMPUTE_ROLE,)),
         state_dir=root.optional("state_dir", _absolute_path, Path("/var/lib/warren")),
         plug=Plug(root.optional("plug", _one_of(("hybrid", "ovs")), "hybrid")),
         audit_interval_s=root.optional("audit_interval_s", _seconds, 60.0),

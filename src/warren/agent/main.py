@@ -59,7 +59,7 @@ class Agent:
         self._disk = StateDirectory(config.state_dir)
         self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
         self._wake = Wake()
-        server = Server(config.server, config.host)
+        server = Server(config.server, config.host, config.roles)
         self._reporter = Reporter(server, _identity(config, self._layout), config.report_interval_s)
         self._link = StateLink(server, _remembered(self._disk), self._state_changed, self._server_found)
         self._remembered = self._link.state

@@ -21,6 +21,7 @@ from urllib3.response import BaseHTTPResponse
 from warren.agent.config import ServerConfig
 from warren.core.errors import Rejected, Unreachable
 from warren.core.ids import HostName
+from warren.core.roles import token_command
 from warren.sync.messages import Report, StateMessage, decode_message, encode
 
 CONNECT_TIMEOUT_S: Final = 3.0
@@ -63,11 +64,12 @@ class UnixPool(urllib3.HTTPConnectionPool):
 class Server:
     """The server, as one host's agent sees it. Safe for one thread that streams and one that reports."""
 
-    def __init__(self, config: ServerConfig, host: HostName) -> None:
+    def __init__(self, config: ServerConfig, host: HostName, roles: tuple[str, ...]) -> None:
         self.url = config.url
         self._token_file = config.token_file
         self._prefix, self._pool = _connect(config.url)
         self._host = host
+        self._roles = roles
 
     def stream(self, resume_point: tuple[str, int] | None) -> Iterator[StateMessage]:
         """Every message of one conversation, as it arrives; ends only by raising.
@@ -133,8 +135,8 @@ class Server:
     def _refusal(self, response: BaseHTTPResponse) -> Unreachable | Rejected:
         if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Rejected(
-                f"the server {self.url} does not accept this agent's token for host {self._host}: "
-                f"put what `warren server agent-token {self._host}` prints into "
+                f"the server {self.url} does not accept this agent's token for host {self._host} with the role "
+                f"{' and '.join(self._roles)}: put what `{token_command(self._host, self._roles)}` prints into "
                 f"{self._token_file or 'a file and name it as server.token_file'}"
             )
         said = _said(response.read(SAID_BYTES_MAX))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from warren.core.errors import Unmet
+from warren.core.roles import COMPUTE_ROLE, ROLES
 
 CONFIG = click.option(
     "--config",
@@ -68,13 +69,22 @@ def hash_password_command() -> None:
 
 @command.command("agent-token")
 @click.argument("host")
+@click.option(
+    "--role",
+    "roles",
+    type=click.Choice(ROLES),
+    multiple=True,
+    default=[COMPUTE_ROLE],
+    show_default=True,
+    help="What the host may be for; may be given twice. Routers and DHCP servers run on hosts with the role network.",
+)
 @CONFIG
 @click.pass_obj
-def agent_token_command(outer_path: Path, host: str, config_path: Path) -> None:
+def agent_token_command(outer_path: Path, host: str, roles: tuple[str, ...], config_path: Path) -> None:
     """Print the credential of HOST's agent. It reads that host's state and reports on that host's objects only."""
     from warren.server.config import load  # noqa: PLC0415
     from warren.server.identity.secrets import agent_token, server_secret  # noqa: PLC0415
 
     given = click.get_current_context().get_parameter_source("config_path")
     path = outer_path if given is click.core.ParameterSource.DEFAULT else config_path
-    click.echo(agent_token(server_secret(load(path).secret_file), host))
+    click.echo(agent_token(server_secret(load(path).secret_file), host, roles))

@@ -117,7 +117,7 @@ def wait_for_server(lab: LabDirectory) -> Client:
 def start_agent(lab: LabDirectory, place: Place, host: HostPlan) -> None:
     """Configure a host's agent and start it. With the server not there yet, it asks again."""
     directory = lab.host(host.name)
-    token = agent_token((lab.server / "secret").read_bytes().strip(), host.name)
+    token = agent_token((lab.server / "secret").read_bytes().strip(), host.name, [host.role])
     _write_private(directory / "run" / "warren" / "agent.token", token)
     (directory / "run" / "warren" / "agent.toml").write_text(_agent_config(lab, host))
     lab.manifest.will_make(Made(kind="process", name="agent", where=host.name))

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from warren.core.ids import HostName
+from warren.core.roles import NETWORK_ROLE
 from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.server import binding, model
 from warren.server.context import Context
 from warren.server.snapshot import Change, Snapshot
-
-NETWORK_ROLE = "network"
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class Agent:
         self.host = host
         self._server = server
         self._http = urllib3.PoolManager(maxsize=1, retries=False, timeout=60)
-        self.headers = {"Authorization": f"Bearer {agent_token(server.secret, host)}"}
+        self.headers = {"Authorization": f"Bearer {agent_token(server.secret, host, roles)}"}
         self.identity = Report(
             revision=0,
             version="test",

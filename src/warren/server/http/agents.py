@@ -1,26 +1,37 @@
 """The agents' own two endpoints: the state stream and reports. A token is good for one host's only."""
 
+from dataclasses import dataclass
+
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from warren.core.errors import DriverError, Forbidden, Refused, Rejected
 from warren.core.ids import HostName
+from warren.core.roles import token_command
 from warren.server.http import answers
 from warren.server.http.call import body_of
 from warren.server.http.streams import StateStreams
 from warren.server.http.threads import in_thread
-from warren.server.identity.secrets import is_agent_token
+from warren.server.identity.secrets import roles_of_agent
 from warren.server.identity.tokens import Unauthorized
 from warren.server.query import whole
 from warren.server.service import Service
-from warren.sync.messages import decode_report
+from warren.sync.messages import Report, decode_report
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-def _host(service: Service, request: Request) -> HostName:
-    """The host that the path names, if the credential is for it.
+@dataclass(frozen=True, slots=True)
+class _Credential:
+    """Which host asks, and what it may be for."""
+
+    host: HostName
+    roles: frozenset[str]
+
+
+def _credential(service: Service, request: Request) -> _Credential:
+    """That of the host that the path names.
 
     Raises:
         Unauthorized: no credential.
@@ -30,9 +41,26 @@ def _host(service: Service, request: Request) -> HostName:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorized("Unauthorized", "An agent's request needs `Authorization: Bearer TOKEN`.")
-    if not is_agent_token(service.secret, host, token.strip()):
+    roles = roles_of_agent(service.secret, host, token.strip())
+    if roles is None:
         raise Forbidden("Forbidden", f"This credential is not for host {host}: see `warren server agent-token {host}`.")
-    return host
+    return _Credential(host, roles)
+
+
+def _permitted(credential: _Credential, said: Report) -> Report:
+    """The report, if the host claims no role that its credential does not give it.
+
+    Raises:
+        Forbidden: it does. Routers and DHCP servers, and what passes through them, go to hosts by their role.
+    """
+    if beyond := set(said.roles) - credential.roles:
+        mend = token_command(credential.host, said.roles)
+        raise Forbidden(
+            "Forbidden",
+            f"The credential of host {credential.host} gives it the role {' and '.join(sorted(credential.roles))}, "
+            f"not {' and '.join(sorted(beyond))}: see `{mend}`.",
+        )
+    return said
 
 
 class AgentEndpoints:
@@ -45,7 +73,7 @@ class AgentEndpoints:
     async def state(self, request: Request) -> Response:
         """`GET /agent/v1/hosts/<host>/state?epoch=E&revision=R`."""
         try:
-            host = _host(self._service, request)
+            host = _credential(self._service, request).host
         except Refused as refused:
             return answers.identity_error(refused)
         known = whole(request.query_params.get("revision", ""))
@@ -55,9 +83,9 @@ class AgentEndpoints:
     async def report(self, request: Request) -> Response:
         """`POST /agent/v1/hosts/<host>/report`."""
         try:
-            host = _host(self._service, request)
-            said = decode_report(await body_of(request))
-            await in_thread(lambda: self._service.hosts.report(host, said))
+            credential = _credential(self._service, request)
+            said = _permitted(credential, decode_report(await body_of(request)))
+            await in_thread(lambda: self._service.hosts.report(credential.host, said))
         except Refused as refused:
             return answers.identity_error(refused)
         except Rejected as rejected:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -96,10 +97,14 @@ def signature(secret: bytes, purpose: str, message: str) -> str:
     return hmac.new(secret, f"{purpose}\n{message}".encode(), hashlib.sha256).hexdigest()
 
 
-def agent_token(secret: bytes, host: str) -> str:
-    """The credential of one host's agent."""
-    return signature(secret, "agent", host)
+def agent_token(secret: bytes, host: str, roles: Iterable[str]) -> str:
+    """The credential of one host's agent: the roles that the host may have, and the signature of these and its name."""
+    named = "+".join(sorted(set(roles)))
+    return f"{named}.{signature(secret, 'agent', f'{named} {host}')}"
 
 
-def is_agent_token(secret: bytes, host: str, token: str) -> bool:
-    return hmac.compare_digest(agent_token(secret, host).encode(), token.encode(errors="replace"))
+def roles_of_agent(secret: bytes, host: str, token: str) -> frozenset[str] | None:
+    """The roles that a credential gives a host; None if it is not that host's."""
+    roles = token.partition(".")[0].split("+")
+    is_genuine = hmac.compare_digest(agent_token(secret, host, roles).encode(), token.encode(errors="replace"))
+    return frozenset(roles) if is_genuine else None

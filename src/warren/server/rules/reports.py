@@ -8,10 +8,11 @@ from typing import Final
 
 from warren.core.errors import Invalid
 from warren.core.ids import HostName
+from warren.core.roles import NETWORK_ROLE
 from warren.core.state import NetworkType, Plug
 from warren.server import model
 from warren.server.context import Context, new_id
-from warren.server.placement import NETWORK_ROLE, place_all
+from warren.server.placement import place_all
 from warren.server.snapshot import Change, Snapshot
 from warren.sync.messages import ObjectStatus, Report
 

@@ -1,0 +1,20 @@
+"""What a host is for, and how its agent's credential, which says so, is made. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from warren.core.ids import HostName
+
+COMPUTE_ROLE: Final = "compute"
+"""Instances run there."""
+NETWORK_ROLE: Final = "network"
+"""Routers and DHCP servers run there."""
+ROLES: Final = (COMPUTE_ROLE, NETWORK_ROLE)
+
+
+def token_command(host: HostName, roles: Iterable[str]) -> str:
+    """What prints the credential of a host's agent. Without a role it is for compute hosts."""
+    named = sorted(roles)
+    return " ".join(
+        ["warren server agent-token", host, *(f"--role {role}" for role in named if named != [COMPUTE_ROLE])]
+    )
