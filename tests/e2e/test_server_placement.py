@@ -128,6 +128,17 @@ def test_a_dead_agent_can_be_forgotten_and_is_back_when_it_reports(server: ApiSe
     agent.close()
 
 
+def test_the_tunnel_address_of_a_host_that_lives_is_no_other_hosts(server: ApiServer, admin: Client) -> None:
+    old, new = server.agent("compute1", 3), server.agent("renamed1", 3)
+    assert old.report() == 204
+    assert new.report() == 409
+    assert admin.list("agents?host=renamed1") == []
+    until(lambda: new.report() == 204, lambda: None)
+    assert [row["alive"] for row in admin.list("agents?host=compute1")] == [False], "a host may get another name"
+    old.close()
+    new.close()
+
+
 def test_a_server_that_starts_again_knows_the_living_from_the_dead(
     server: ApiServer, admin: Client, hosts: dict[str, Agent]
 ) -> None:

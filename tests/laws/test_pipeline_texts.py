@@ -137,6 +137,13 @@ def test_the_first_port_of_a_network_adds_its_way_in_and_its_flood_list() -> Non
     assert lines(state(Deployment(), *PEERS, *TENANT, *ports), view(*TENANT), "br-tun") == expected
 
 
+def test_two_peers_with_one_endpoint_are_sent_one_copy() -> None:
+    """A host that came back under another name: the old one is a peer until somebody deletes it."""
+    ports, renamed = (on(TENANT[0], 1), on(TENANT[1], 2)), replace(PEERS[0], host=HostName("h2-again"))
+    expected = set((INITIAL + PEERS_KNOWN + NETWORKS_WIRED).splitlines())
+    assert lines(state(Deployment(), *PEERS, renamed, *TENANT, *ports), view(*TENANT), "br-tun") == expected
+
+
 def test_a_network_without_a_plugged_port_adds_nothing() -> None:
     ports = (on(TENANT[0], 1), on(TENANT[1], 2))
     bare = SwitchView(ofports=view().ofports)

@@ -15,7 +15,7 @@ from warren.sync.messages import Report
 
 ONE, OTHER = HostName("network1"), HostName("network2")
 BOTH = frozenset({ONE, OTHER})
-REPORT = Report(revision=0, version="1", started_at=1.0, roles=("network",), vtep_ip="10.9.0.1")
+REPORT = Report(revision=0, version="1", started_at=1.0, roles=("network",))
 HOUR_S = 3600.0
 
 

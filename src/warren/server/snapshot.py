@@ -99,6 +99,7 @@ INDEXES: Final[Mapping[str, Index]] = {
     "security_group_rule.remote": Index(
         kind="security_group_rule", keys=lambda r: [r.remote_group_id] if r.remote_group_id else []
     ),
+    "host.vtep": Index(kind="host", keys=lambda h: [h.vtep_ip] if h.vtep_ip else []),
     "agent.host": Index(kind="agent", keys=lambda a: [a.host]),
 }
 

@@ -62,8 +62,11 @@ def flood_list(network: Network, mode: TunnelMode, ofports: dict[Tunnel, OfPort]
     def interested(has: tuple[NetworkId, ...]) -> bool:
         return mode is TunnelMode.LEARNING or network.id in has
 
+    # A host that came back under another name has the endpoint, and so the port, of what is still a peer: one copy.
     return sorted(
-        ofport
-        for tunnel, ofport in ofports.items()
-        if tunnel.tunnel_type is network.network_type and interested(tunnel.peer.network_ids)
+        {
+            ofport
+            for tunnel, ofport in ofports.items()
+            if tunnel.tunnel_type is network.network_type and interested(tunnel.peer.network_ids)
+        }
     )

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from ipaddress import IPv4Address
 from typing import Final
 
-from warren.core.errors import Invalid
+from warren.core.errors import Conflict, Invalid
 from warren.core.ids import HostName
 from warren.core.roles import NETWORK_ROLE
 from warren.core.state import NetworkType, Plug
@@ -35,8 +35,10 @@ def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Rep
 
     Raises:
         Invalid: the report says of the host what cannot be; other hosts would be told it.
+        Conflict: it claims the tunnel endpoint of another host that lives.
     """
     _check(said)
+    _check_vtep_is_free(now, context, host, said.vtep_ip)
     change = _host(now, context, host, said)
     if change:
         change = change.then(place_all(now.after(change), context))
@@ -59,6 +61,16 @@ def _check_vtep(text: str) -> None:
     address = IPv4Address(text) if text else None
     if address and (address.is_multicast or address.is_unspecified or address.is_loopback):
         raise ValueError(f"{text} is no host's address")
+
+
+def _check_vtep_is_free(now: Snapshot, context: Context, host: HostName, vtep_ip: str) -> None:
+    known = now.get(model.Host, host)
+    if known and known.vtep_ip == vtep_ip:
+        return
+    for other in now.find(model.Host, "host.vtep", vtep_ip):
+        if other.id in context.alive:
+            message = f"host {other.id}, whose agent is alive, has the tunnel address {vtep_ip}: give {host} its own"
+            raise Conflict("Conflict", message)
 
 
 def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Change:
