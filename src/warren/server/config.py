@@ -47,6 +47,7 @@ class Config:
     token_lifetime_s: int = 3600
     agent_down_time_s: float = 30.0
     keepalive_s: float = 10.0
+    request_within_s: float = 30.0
     offer: Offer = field(default_factory=Offer)
     directory: Directory = field(default_factory=Directory)
 
@@ -64,6 +65,7 @@ _SHAPE: Final[Mapping[str, Mapping[str, _Kind]]] = {
         "token_lifetime_s": int,
         "agent_down_time_s": _NUMBER,
         "keepalive_s": _NUMBER,
+        "request_within_s": _NUMBER,
         "dns_domain": str,
         "underlay_mtu": int,
         "tunnel": dict,
@@ -117,6 +119,7 @@ def _config(raw: dict[str, Any], base: Path) -> Config:
         token_lifetime_s=_seconds("token_lifetime_s", raw.get("token_lifetime_s", 3600)),
         agent_down_time_s=_seconds("agent_down_time_s", raw.get("agent_down_time_s", 30.0)),
         keepalive_s=_seconds("keepalive_s", raw.get("keepalive_s", 10.0)),
+        request_within_s=_seconds("request_within_s", raw.get("request_within_s", 30.0)),
         offer=_offer(raw),
         directory=_directory(raw),
     )

@@ -13,6 +13,7 @@ import uvicorn
 from warren.core.errors import Unmet
 from warren.server.config import Config
 from warren.server.http.app import Application
+from warren.server.http.connection import patient_for
 from warren.server.identity.secrets import server_secret
 from warren.server.service import Service
 from warren.server.store.store import Store
@@ -20,6 +21,8 @@ from warren.server.store.store import Store
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 BACKLOG = 2048
+UNHEARD_MS = 60_000
+"""A client that takes nothing of what it is sent for so long is gone, as is an agent whose host lost its power."""
 
 
 def serve(config: Config) -> None:
@@ -35,7 +38,7 @@ def serve(config: Config) -> None:
         store = Store(config.database)
         stack.callback(store.close)
         application = Application(Service(config, store, secret))
-        server = _Server(application)
+        server = _Server(application, config.request_within_s)
         host, port = sockets[0].getsockname()[:2]
         log.info(
             "server.ready",
@@ -50,10 +53,12 @@ def serve(config: Config) -> None:
 class _Server(uvicorn.Server):
     """Ends the agents' streams first when told to stop, since they never end by themselves."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, request_within_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 application.asgi,
+                interface="asgi3",
+                http=patient_for(request_within_s),
                 access_log=False,
                 log_config=None,
                 log_level=logging.WARNING,
@@ -79,6 +84,7 @@ def _sockets(config: Config, stack: ExitStack) -> list[socket.socket]:
     # asyncio sets TCP_NODELAY only where the protocol is named; without it every answer waits 40 ms for a delayed ACK.
     tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP))
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)  # connections inherit it
     where = f"{config.listen_host}:{config.listen_port}"
     try:
         tcp.bind((config.listen_host, config.listen_port))

@@ -29,6 +29,7 @@ CONFIG: Final = f"""\
 listen = "127.0.0.1:{{port}}"
 agent_down_time_s = {{agent_down_time_s}}
 keepalive_s = {{keepalive_s}}
+request_within_s = {{request_within_s}}
 
 [tunnel]
 mode = "{{mode}}"
@@ -52,6 +53,9 @@ roles = {{{{ blue = ["member"] }}}}
 password_hash = "{_HASH}"
 roles = {{{{ red = ["reader"] }}}}
 """
+
+
+DEFAULTS: Final = {"mode": "learning", "agent_down_time_s": 30, "keepalive_s": 5, "request_within_s": 30}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -159,7 +163,7 @@ class ApiServer:
     def __init__(self, folder: Path, config: str = "server.toml", **settings: Any) -> None:
         self.folder = folder
         self.config = folder / config
-        self._settings = {"mode": "learning", "agent_down_time_s": 30, "keepalive_s": 5, **settings}
+        self._settings = {**DEFAULTS, **settings}
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self.log = self.config.with_suffix(".log")
