@@ -264,7 +264,7 @@ def test_a_reader_reads_and_changes_nothing(server: ApiServer, alice: Client) ->
         ("subnets", {"subnet": {"network_id": "x", "ip_version": 4, "cidr": "10.0.0.0/24"}}, 400, "HTTPBadRequest"),
         ("routers", {"router": {"distributed": True}}, 400, "HTTPBadRequest"),
         ("security-groups", {"security_group": {"name": "default"}}, 409, "SecurityGroupDefaultAlreadyExists"),
-        ("agents", {"agent": {}}, 404, "HTTPNotFound"),
+        ("agents", {"agent": {}}, 405, "HTTPMethodNotAllowed"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_in_the_apis_own_form(

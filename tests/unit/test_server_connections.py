@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import urllib3
 
 from warren.testing.api_server import ApiServer, Client, api_server
 
@@ -106,6 +107,38 @@ def _status(connection: HTTPConnection) -> int:
     with connection.getresponse() as answer:
         answer.read()
         return answer.status
+
+
+def test_a_slash_at_the_end_changes_nothing_and_nobody_is_sent_elsewhere(server: ApiServer, admin: Client) -> None:
+    network = admin.create("network")["id"]
+    evil = {"X-Auth-Token": admin.token, "Host": "evil.example"}
+    for path in ("v2.0", "v2.0/networks", f"v2.0/networks/{network}", "v2.0/extensions", "v3", "v3/projects"):
+        plain, slashed = (
+            urllib3.request("GET", f"{server.url}/{path}{end}", headers=evil, redirect=False) for end in ("", "/")
+        )
+        assert plain.status == slashed.status == 200, path
+        assert plain.data == slashed.data
+    for path in ("v2.0/nothing/", "/evil.example/", "v2.0//networks/"):
+        answer = urllib3.request("GET", f"{server.url}/{path}", headers=evil, redirect=False)
+        assert (answer.status, answer.headers.get("Location")) == (404, None)
+
+
+def test_a_method_that_a_path_does_not_have_is_said(admin: Client) -> None:
+    for method, path in (("DELETE", "networks"), ("PATCH", "networks/x"), ("POST", "extensions")):
+        answer = admin.call(method, path)
+        assert (answer.status, answer.error) == (405, "HTTPMethodNotAllowed")
+        assert f"The method {method} is not allowed for /v2.0/{path}." == answer.body["NeutronError"]["message"]
+
+
+def test_a_path_that_is_not_there_is_answered_in_its_services_form(server: ApiServer) -> None:
+    for path, form in (
+        ("v2.0/x", "NeutronError"),
+        ("x", "NeutronError"),
+        ("v3/a/b/c/d", "error"),
+        ("agent/x", "error"),
+    ):
+        answer = urllib3.request("GET", f"{server.url}/{path}")
+        assert (answer.status, set(msgspec.json.decode(answer.data))) == (404, {form}), path
 
 
 def test_a_server_stops_although_streams_are_open(tmp_path: Path) -> None:

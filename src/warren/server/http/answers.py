@@ -1,6 +1,7 @@
 """Answers: JSON, and errors in the form that Networking API clients know."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import msgspec
@@ -26,7 +27,7 @@ def networking_error(error: Refused) -> Response:
 
 def identity_error(error: Refused) -> Response:
     """`{"error": {"code", "title", "message"}}`, as identity services answer and all services answer a 401."""
-    title = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}.get(error.status, error.kind)
+    title = HTTPStatus(error.status).phrase
     headers = {"WWW-Authenticate": 'Keystone uri="/v3"'} if error.status == 401 else None
     return json({"error": {"code": error.status, "title": title, "message": error.message}}, error.status, headers)
 

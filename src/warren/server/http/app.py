@@ -9,8 +9,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from warren.core.errors import DriverError, NotFound
+from warren.core.errors import DriverError, NotFound, Refused
 from warren.server.http import answers, identity, networking
 from warren.server.http.agents import AgentEndpoints
 from warren.server.http.call import Handler, endpoint
@@ -36,7 +37,15 @@ class Application:
             Route("/agent/v1/hosts/{host}/state", self._state, methods=["GET"]),
             Route("/agent/v1/hosts/{host}/report", self._report, methods=["POST"]),
         ]
-        self.asgi = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={404: _nothing, 405: _nothing})
+        errors = {404: _unknown, 405: _not_allowed}
+        self._starlette = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers=errors)
+        self._starlette.router.redirect_slashes = False
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application. A path means the same with a slash at its end; nobody is sent elsewhere by a redirect."""
+        if scope["type"] == "http":
+            scope["path"] = scope["path"].rstrip("/") or "/"
+        await self._starlette(scope, receive, send)
 
     def stop_streams(self) -> None:
         """End every open state stream, so that the server can stop at once."""
@@ -81,12 +90,25 @@ def _by_method(endpoints: dict[str, answers.Endpoint]) -> answers.Endpoint:
     return respond
 
 
-async def _unknown(_: Request) -> Response:
-    return answers.networking_error(NotFound("HTTPNotFound", "The resource could not be found."))
+class NotAllowed(Refused):
+    """HTTP 405: the path is there, and has no such method."""
+
+    status = 405
 
 
-async def _nothing(request: Request, _: Exception) -> Response:
-    return await _unknown(request)
+def _error(request: Request, refused: Refused) -> Response:
+    """In the form of the service whose path it is, or would be."""
+    is_networking = not request.url.path.startswith(("/v3", "/agent"))
+    return (answers.networking_error if is_networking else answers.identity_error)(refused)
+
+
+async def _unknown(request: Request, _: Exception | None = None) -> Response:
+    return _error(request, NotFound("HTTPNotFound", "The resource could not be found."))
+
+
+async def _not_allowed(request: Request, _: Exception) -> Response:
+    message = f"The method {request.method} is not allowed for {request.url.path}."
+    return _error(request, NotAllowed("HTTPMethodNotAllowed", message))
 
 
 async def _tick(service: Service) -> None:

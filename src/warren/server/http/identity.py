@@ -73,7 +73,6 @@ def paths() -> dict[str, dict[str, Callable[[Call], Response]]]:
     """Path -> method -> handler."""
     return {
         "/v3": {"GET": version},
-        "/v3/": {"GET": version},
         "/v3/auth/tokens": {"POST": issue, "GET": validate, "HEAD": validate},
         "/v3/auth/projects": {"GET": own_projects},
         "/v3/auth/catalog": {"GET": own_catalog},

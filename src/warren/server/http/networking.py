@@ -201,7 +201,6 @@ def paths() -> dict[str, Methods]:
     found: dict[str, Methods] = {
         "/": {"GET": versions},
         "/v2.0": {"GET": version},
-        "/v2.0/": {"GET": version},
         "/v2.0/extensions": {"GET": extensions},
         "/v2.0/extensions/{id}": {"GET": extension},
         "/v2.0/quotas/{id}": {"GET": quota},
