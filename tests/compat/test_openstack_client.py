@@ -144,6 +144,30 @@ def test_who_is_not_known_or_may_not_is_refused(served: Served, public: str) -> 
     assert "403" in served.red.refused("network", "set", "--name", "mine", public)
 
 
+def test_who_is_who_and_where_the_services_are_is_listed_as_it_is(served: Served) -> None:
+    endpoints = served.admin("endpoint", "list", "--interface", "public")
+    urls = {"network": served.url, "identity": f"{served.url}/v3"}
+    assert {row["Service Type"]: row["URL"] for row in endpoints} == urls
+    assert {row["Type"] for row in served.admin("service", "list")} == set(urls)
+    assert [row["Region"] for row in served.admin("region", "list")] == ["RegionOne"]
+    roles = {
+        (row["Role"], row["User"], row["Project"]) for row in served.admin("role", "assignment", "list", "--names")
+    }
+    red = ("member", "red@Default", "red@Default")
+    assert {red, ("reader", "auditor@Default", "red@Default"), ("admin", "admin@Default", "admin@Default")} <= roles
+    assert {row["Name"] for row in served.admin("user", "list", "--project", "red")} == {"red", "auditor"}
+    assert [row["Name"] for row in served.admin("project", "list", "--user", "auditor")] == ["red"]
+    mine = served.red("role", "assignment", "list", "--names")
+    assert [(row["Role"], row["User"], row["Project"]) for row in mine] == [red]
+
+
+def test_what_the_configuration_decides_is_refused_with_that_sentence(served: Served) -> None:
+    for words in (("user", "create", "more"), ("project", "create", "more"), ("project", "delete", "red")):
+        assert "in the server's configuration" in served.admin.refused(*words)
+    assert "limits no project" in served.admin.refused("quota", "set", "--networks", "3", "red")
+    assert {row["Resource"]: row["Limit"] for row in served.red("quota", "show")}["networks"] == -1, "which is: none"
+
+
 def test_a_wrong_value_is_refused_in_words(served: Served) -> None:
     served.red("network", "create", "wrong")
     assert "10.0.0.0/33" in served.red.refused(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
 
 from starlette.responses import Response
 
@@ -44,29 +45,59 @@ def own_projects(call: Call) -> Response:
     return json({"projects": [api.project_view(one) for one in projects], "links": {"self": call.url}})
 
 
+def users_projects(call: Call) -> Response:
+    """`GET /v3/users/<id>/projects`: where a user has a role; one's own, or anybody's for an administrator."""
+    directory = call.service.config.directory
+    known = {user["id"] for user in api.listing(directory, call.identity(), "users", call.base_url)}
+    user = directory.user(id_=call.path["id"])
+    if user is None or user.id not in known:
+        raise NotFound("NotFound", f"Could not find user: {call.path['id']}.")
+    projects = [api.project_view(one) for one in directory.projects if one.id in user.roles]
+    return json({"projects": projects, "links": {"self": call.url}})
+
+
 def own_catalog(call: Call) -> Response:
     """`GET /v3/auth/catalog`."""
     call.identity()
     return json({"catalog": api.catalog(call.base_url), "links": {"self": call.url}})
 
 
+_SCOPE: Final = ("user.id", "role.id", "scope.project.id", "scope.domain.id", "group.id")
+_FILTERS: Final = ("id", "name", "domain_id", "type", "service_id", "interface", "region_id", *_SCOPE)
+
+
 def listed(call: Call) -> Response:
-    """`GET /v3/projects`, `/v3/users`, `/v3/roles`, `/v3/domains`; filtered by `name` and `domain_id`."""
+    """`GET /v3/projects`, `/v3/users`, `/v3/role_assignments` and so on, filtered."""
     name = call.path["collection"]
-    found = api.listing(call.service.config.directory, call.identity(), name)
+    found = api.listing(call.service.config.directory, call.identity(), name, call.base_url)
     for key, value in call.parameters:
-        if key in ("name", "domain_id", "id"):
-            found = [one for one in found if one.get(key) == value]
+        if key in _FILTERS:
+            found = [one for one in found if api.member_at(one, key) == value]
     return json({name: found, "links": {"self": call.url, "previous": None, "next": None}})
 
 
 def shown(call: Call) -> Response:
     """`GET /v3/projects/<id>` and the like."""
     name = call.path["collection"]
-    for one in api.listing(call.service.config.directory, call.identity(), name):
-        if one["id"] == call.path["id"]:
+    for one in api.listing(call.service.config.directory, call.identity(), name, call.base_url):
+        if one.get("id") == call.path["id"]:
             return json({name.removesuffix("s"): one})
     raise NotFound("NotFound", f"Could not find {name.removesuffix('s')}: {call.path['id']}.")
+
+
+def unknown(call: Call) -> Response:
+    """Whatever else there is of the Identity API."""
+    call.identity()
+    raise NotFound("NotFound", f"There is no {call.method} {call.url.removeprefix(call.base_url)} here.")
+
+
+def unchangeable(call: Call) -> Response:
+    """Anything that would change a user, a project or a role."""
+    call.identity()
+    raise api.unchangeable()
+
+
+_CHANGES: Final = dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), unchangeable)
 
 
 def paths() -> dict[str, dict[str, Callable[[Call], Response]]]:
@@ -76,6 +107,8 @@ def paths() -> dict[str, dict[str, Callable[[Call], Response]]]:
         "/v3/auth/tokens": {"POST": issue, "GET": validate, "HEAD": validate},
         "/v3/auth/projects": {"GET": own_projects},
         "/v3/auth/catalog": {"GET": own_catalog},
-        "/v3/{collection}": {"GET": listed},
-        "/v3/{collection}/{id}": {"GET": shown},
+        "/v3/{collection}": {"GET": listed, **_CHANGES},
+        "/v3/{collection}/{id}": {"GET": shown, **_CHANGES},
+        "/v3/users/{id}/projects": {"GET": users_projects, **_CHANGES},
+        "/v3/{more:path}": {"GET": unknown, **_CHANGES},
     }

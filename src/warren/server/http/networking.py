@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from warren.core.errors import NotFound
+from warren.core.errors import Forbidden, NotFound
 from warren.server import model, query
 from warren.server.http.answers import json
 from warren.server.http.call import Call, Handler
@@ -136,6 +136,18 @@ def quota(call: Call) -> Response:
     return json({"quota": {resource.name: -1 for resource in _LIMITED}})
 
 
+def quotas(call: Call) -> Response:
+    """`GET /v2.0/quotas`: the projects with a quota of their own, of which there are none."""
+    require_admin(call.identity().caller, "get_quotas")
+    return json({"quotas": []})
+
+
+def quota_change(call: Call) -> Response:
+    """`PUT` and `DELETE /v2.0/quotas/<project>`: refused, since it would limit nothing."""
+    require_admin(call.identity().caller, "update_quota")
+    raise Forbidden("HTTPForbidden", "Quotas cannot be changed: this server limits no project.")
+
+
 def quota_details(call: Call) -> Response:
     """`GET /v2.0/quotas/<project>/details`: how much of what is not limited is there."""
     project, now = _quota_project(call), call.service.store.current()
@@ -203,7 +215,8 @@ def paths() -> dict[str, Methods]:
         "/v2.0": {"GET": version},
         "/v2.0/extensions": {"GET": extensions},
         "/v2.0/extensions/{id}": {"GET": extension},
-        "/v2.0/quotas/{id}": {"GET": quota},
+        "/v2.0/quotas": {"GET": quotas},
+        "/v2.0/quotas/{id}": {"GET": quota, "PUT": quota_change, "DELETE": quota_change},
         "/v2.0/quotas/{id}/default": {"GET": quota},
         "/v2.0/quotas/{id}/details": {"GET": quota_details},
         "/v2.0/quotas/{id}/details.json": {"GET": quota_details},

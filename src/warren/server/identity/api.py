@@ -1,15 +1,18 @@
 """The Identity API v3 subset: what clients ask before and beside their real work. Pure: values in, values out."""
 
 import secrets
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from warren.core.errors import Invalid, NotFound
+from warren.core.errors import Forbidden, Invalid, NotFound
 from warren.server.identity.directory import DOMAIN_ID, DOMAIN_NAME, Directory, Project, User, stable_id
 from warren.server.identity.secrets import check_password, hash_password
 from warren.server.identity.tokens import Claims, Identity, Unauthorized, identity_of
 
 DOMAIN: Final = {"id": DOMAIN_ID, "name": DOMAIN_NAME}
+REGION: Final = "RegionOne"
+_IN_CONFIGURATION: Final = "users, projects and roles are in the server's configuration, which it reads when it starts"
 _WRONG: Final = Unauthorized("Unauthorized", "The request you have made requires authentication.")
 _NOBODY: Final = hash_password(secrets.token_hex(8))
 """Checked where there is no such user, so that the time an answer takes does not tell."""
@@ -100,8 +103,8 @@ def _service(kind: str, name: str, url: str) -> dict[str, Any]:
         {
             "id": stable_id("endpoint", f"{kind}/{interface}"),
             "interface": interface,
-            "region": "RegionOne",
-            "region_id": "RegionOne",
+            "region": REGION,
+            "region_id": REGION,
             "url": url,
         }
         for interface in ("public", "internal", "admin")
@@ -138,7 +141,7 @@ def domain_view() -> dict[str, Any]:
     return {**DOMAIN, "enabled": True, "description": ""}
 
 
-def listing(directory: Directory, identity: Identity, collection: str) -> list[dict[str, Any]]:
+def listing(directory: Directory, identity: Identity, collection: str, base_url: str) -> list[dict[str, Any]]:
     """`GET /v3/<collection>`: an administrator sees everybody, others themselves and their projects.
 
     Raises:
@@ -151,11 +154,54 @@ def listing(directory: Directory, identity: Identity, collection: str) -> list[d
         return [project_view(one) for one in directory.projects if is_admin or one.id in identity.user.roles]
     if collection == "roles":
         return [role_view(name) for name in directory.role_names()]
-    if collection == "domains":
-        return [domain_view()]
-    if collection in ("services", "endpoints"):
-        return []
-    raise NotFound("NotFound", f"There is no /v3/{collection} here: users and projects are in the configuration.")
+    if collection == "role_assignments":
+        return _assignments(directory, [user for user in directory.users if is_admin or user == identity.user])
+    known: dict[str, list[dict[str, Any]]] = {
+        "domains": [domain_view()],
+        "groups": [],
+        "regions": [{"id": REGION, "description": "", "parent_region_id": None}],
+        "services": [service_view(service) for service in catalog(base_url)],
+        "endpoints": [endpoint_view(service, one) for service in catalog(base_url) for one in service["endpoints"]],
+    }
+    if collection not in known:
+        raise NotFound("NotFound", f"There is no /v3/{collection} here: {_IN_CONFIGURATION}.")
+    return known[collection]
+
+
+def service_view(service: dict[str, Any]) -> dict[str, Any]:
+    return {"id": service["id"], "type": service["type"], "name": service["name"], "enabled": True, "description": ""}
+
+
+def endpoint_view(service: dict[str, Any], endpoint: dict[str, Any]) -> dict[str, Any]:
+    return {**endpoint, "service_id": service["id"], "enabled": True}
+
+
+def _assignments(directory: Directory, users: Iterable[User]) -> list[dict[str, Any]]:
+    """Who has which role in which project. Names are always there; clients ask for them or leave them."""
+    projects = {project.id: project for project in directory.projects}
+    return [
+        {
+            "role": role_view(role),
+            "user": {"id": user.id, "name": user.name, "domain": DOMAIN},
+            "scope": {"project": {"id": project_id, "name": projects[project_id].name, "domain": DOMAIN}},
+        }
+        for user in users
+        for project_id, roles in user.roles.items()
+        for role in sorted(roles)
+    ]
+
+
+def member_at(one: dict[str, Any], path: str) -> Any:
+    """What stands at `scope.project.id` or `name` of a resource; None if nothing does."""
+    found: Any = one
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def unchangeable() -> Forbidden:
+    """The answer to whoever wants to change what is in the configuration."""
+    return Forbidden("Forbidden", f"This cannot be changed here: {_IN_CONFIGURATION}.")
 
 
 def version(base_url: str) -> dict[str, Any]:
