@@ -1,6 +1,7 @@
 """The store: what is committed is on disk and seen by every process; readers ask it a constant number of queries."""
 
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +175,13 @@ def test_a_file_that_is_no_database_is_said_in_one_sentence(path: Path, content:
 def test_a_missing_directory_is_said_with_the_mend(tmp_path: Path) -> None:
     with pytest.raises(Unmet, match="create it or change `database`"):
         Store(tmp_path / "nowhere" / "warren.db")
+
+
+def test_nobody_but_its_owner_reads_the_database(store: Store, path: Path) -> None:
+    """It holds every tenant's names. What is there already keeps the mode that it was given."""
+    put(store, network(1))
+    beside = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert beside == dict.fromkeys(("warren.db", "warren.db-wal", "warren.db-shm"), 0o600)
 
 
 def test_every_commit_waits_for_the_disk(store: Store) -> None:

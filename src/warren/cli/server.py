@@ -42,13 +42,12 @@ def command(context: click.Context, config_path: Path) -> None:
 def init(config_path: Path, path: Path | None) -> None:
     """Write a configuration to start with to PATH (default: that of --config). Prints the admin's password once."""
     from warren.server.config import starting_text  # noqa: PLC0415
+    from warren.server.identity.secrets import write_new  # noqa: PLC0415
 
     target = path or config_path
     text, password = starting_text()
     try:
-        with target.open("x") as file:
-            target.chmod(0o600)
-            file.write(text)
+        write_new(target, text.encode())
     except FileExistsError:
         raise Unmet(f"{target} is there already; remove it first or name another file") from None
     except OSError as error:

@@ -72,11 +72,10 @@ def start_server(lab: LabDirectory) -> Access:
     account = unprivileged()
     config = lab.server / "server.toml"
     lab.manifest.will_make(Made(kind="process", name="server"), Made(kind="file", name=str(lab.clouds_yaml)))
-    config.write_text(_server_config(lab, made, port))
+    _write_private(config, _server_config(lab, made, port))
     server_secret(lab.server / "secret")
     for path in (lab.server, *lab.server.rglob("*")):
         os.chown(path, account.uid, account.gid)
-    config.chmod(0o600)
     _write_private(lab.path / "access.json", msgspec.json.encode(made).decode())
     _write_private(lab.clouds_yaml, _clouds_yaml(made))
     os.chown(lab.clouds_yaml, *invoker())

@@ -6,6 +6,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,7 +66,8 @@ def server_secret(path: Path) -> bytes:
     """
     try:
         if not path.exists():
-            _write_new(path, secrets.token_hex(SECRET_BYTES).encode())
+            with suppress(FileExistsError):  # of two servers that start at once both read the same secret
+                write_new(path, secrets.token_hex(SECRET_BYTES).encode())
         secret = path.read_bytes().strip()
     except OSError as error:
         raise Unmet(f"the secret file {path} cannot be used: {error.strerror}") from error
@@ -76,18 +78,21 @@ def server_secret(path: Path) -> bytes:
     return secret
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    # Linked into place whole, so that of two servers that start at once both read the same secret.
+def write_new(path: Path, content: bytes) -> None:
+    """A file that its owner only may read, at no moment anybody else, and that is there whole or not at all.
+
+    Raises:
+        FileExistsError: it is there already.
+        OSError: it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.link(temporary, path)
-    except FileExistsError:
-        pass
     finally:
         temporary.unlink()
 

@@ -197,6 +197,10 @@ def _answering(action: str) -> Iterator[None]:
 def _engine(path: Path) -> Engine:
     if not path.parent.is_dir():
         raise Unmet(f"the database's directory {path.parent} does not exist; create it or change `database`")
+    try:
+        path.touch(0o600)  # a new one is for its owner's eyes only, as are then the files that SQLite puts beside it
+    except OSError as error:
+        raise Unmet(f"{path} cannot be used as the server's database: {error.strerror}") from error
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_S, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
