@@ -3,7 +3,7 @@
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -205,6 +205,49 @@ def test_a_database_that_cannot_be_written_now_is_said_and_changes_nothing(
     put(store, network(1))
     assert store.snapshot.revision == 1
     store.close()
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _exchange(path: Path) -> None:
+    other = Store(path.with_name("other.db"))
+    put(other, network(7))
+    other.close()
+    path.with_name("other.db").rename(path)
+
+
+def _restore(path: Path) -> None:
+    """An older state of it, written over it as `sqlite3 warren.db ".restore backup"` does."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("delete from journal where revision > 1")
+    connection.close()
+
+
+@pytest.mark.parametrize("replace", [_remove, _exchange, _restore])
+def test_a_database_that_is_removed_or_replaced_under_the_server_is_said_at_once(
+    store: Store, path: Path, replace: Callable[[Path], None]
+) -> None:
+    """What is written into a file that nobody finds again would be answered 201, and be gone."""
+    put(store, network(1))
+    put(store, network(2))
+    replace(path)
+    for ask in (store.current, lambda: put(store, network(3))):
+        with pytest.raises(Unreachable, match="removed or replaced under the running server"):
+            ask()
+    assert store.snapshot.get(model.Network, "n3") is None
+
+
+def test_a_database_that_was_spoilt_is_said(store: Store, path: Path) -> None:
+    put(store, network(1))
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    path.write_bytes(b"a letter to a friend" * 4000)
+    store.engine.dispose()
+    with pytest.raises(Unreachable, match="not a database"):
+        store.current()
 
 
 def test_migrations_make_exactly_the_tables_that_the_code_knows(store: Store) -> None:

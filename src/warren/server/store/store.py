@@ -71,6 +71,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.engine = _engine(path)
+        self._path = path
         self._lock = threading.RLock()
         self._listeners: list[Listener] = []
         self.snapshot = Snapshot()
@@ -85,6 +86,7 @@ class Store:
             except (DatabaseError, msgspec.MsgspecError) as error:
                 raise Unmet(f"{path} cannot be used as the server's database: {_reason(error)}") from error
             self._opened = opened.pop_all()
+        self._file = _file(path)
 
     def on_commit(self, listener: Listener) -> None:
         self._listeners.append(listener)
@@ -95,10 +97,11 @@ class Store:
         Raises:
             Unreachable: the database cannot be read now.
         """
-        with _answering("read"):
+        with self._asking("read"):
+            held = self.snapshot.revision
             with self.engine.connect() as connection:
                 newest = connection.execute(_NEWEST).scalar() or 0
-            if newest > self.snapshot.revision:
+            if newest < held or newest > self.snapshot.revision:
                 with self._lock, self.engine.connect().execution_options(begin="DEFERRED") as connection:
                     self._catch_up(connection)
         return self.snapshot
@@ -129,7 +132,7 @@ class Store:
         Raises:
             Unreachable: the database cannot be read now.
         """
-        with _answering("read"), self.engine.connect() as connection:
+        with self._asking("read"), self.engine.connect() as connection:
             return {row.host: row.at for row in connection.execute(select(HEARTBEATS))}
 
     def write_heartbeats(self, heartbeats: Mapping[str, float]) -> None:
@@ -161,14 +164,29 @@ class Store:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """The one connection that writes, in a transaction that holds the database's write lock."""
-        with self._lock, _answering("written"), self._writer.begin():
+        with self._lock, self._asking("written"), self._writer.begin():
             yield self._writer
+
+    @contextmanager
+    def _asking(self, action: str) -> Iterator[None]:
+        """Ask the database; what it says is said of the file that this process opened, and of no other in its place."""
+        if _file(self._path) != self._file:
+            raise Unreachable(f"the database {self._path} was {_REPLACED}")
+        try:
+            yield
+        except DatabaseError as error:
+            if type(error) not in {OperationalError, DatabaseError}:  # others are this program's mistakes
+                raise
+            raise Unreachable(f"the database cannot be {action}: {_reason(error)}") from error
 
     def _catch_up(self, connection: Connection) -> None:
         before = self.snapshot
         newest = connection.execute(_NEWEST).scalar() or 0
         if newest == before.revision:
             return
+        if newest < before.revision:
+            went_back = f"the database {self._path} went from revision {before.revision} to {newest}"
+            raise Unreachable(f"{went_back}: it was {_REPLACED}")
         oldest = connection.execute(_OLDEST).scalar() or 0
         if before.revision + 1 < oldest:
             after = _everything(connection)
@@ -186,12 +204,16 @@ class Store:
         return commit
 
 
-@contextmanager
-def _answering(action: str) -> Iterator[None]:
+_REPLACED: Final = "removed or replaced under the running server: put the right one there, and restart the server"
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file a path names now; None if none."""
     try:
-        yield
-    except OperationalError as error:
-        raise Unreachable(f"the database cannot be {action}: {_reason(error)}") from error
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _engine(path: Path) -> Engine:
