@@ -163,10 +163,10 @@ def _check_rule(asked: Asked) -> None:
 def _check_ports(protocol: str | None, least: int | None, most: int | None) -> None:
     if least is None and most is None:
         return
+    if protocol is None:
+        raise Invalid("SecurityGroupProtocolRequiredWithPorts", "A port range needs a protocol.")
     if protocol in _ICMP:
-        if least is None or least > 255 or (most or 0) > 255:
-            message = f"ICMP type and code are 0 to 255, and a code needs a type (type {least}, code {most})."
-            raise Invalid("SecurityGroupInvalidIcmpValue", message)
+        _check_icmp(least, most)
         return
     if protocol not in _PORT_PROTOCOLS:
         message = f"Port range cannot be specified for protocol {protocol}: it needs TCP, UDP, SCTP, DCCP or UDP-Lite."
@@ -174,6 +174,15 @@ def _check_ports(protocol: str | None, least: int | None, most: int | None) -> N
     if least is None or most is None or least > most or least < 1:
         message = "For TCP/UDP protocols, port_range_min must be <= port_range_max, and both from 1 to 65535."
         raise Invalid("SecurityGroupInvalidPortRange", message)
+
+
+def _check_icmp(kind: int | None, code: int | None) -> None:
+    if kind is None:
+        message = f"The ICMP code (port_range_max) {code} needs an ICMP type (port_range_min)."
+        raise Invalid("SecurityGroupMissingIcmpType", message)
+    if max(kind, code or 0) > 255:
+        message = f"ICMP type and code are 0 to 255 (type {kind}, code {code})."
+        raise Invalid("SecurityGroupInvalidIcmpValue", message)
 
 
 def require_groups(now: Snapshot, context: Context, group_ids: tuple[str, ...]) -> tuple[GroupId, ...]:
