@@ -83,6 +83,8 @@ def test_what_is_too_deep_too_long_or_has_no_end_is_refused_and_leaves_no_trace(
     ("subnet", "error"),
     [
         ({"cidr": "10.0.0.0/33"}, "HTTPBadRequest"),
+        ({"cidr": "10.0.0.5/24"}, "HTTPBadRequest"),
+        ({"cidr": "10.0.0.0"}, "HTTPBadRequest"),
         ({"cidr": "fd00::/64", "ip_version": 6}, "HTTPBadRequest"),
         ({"cidr": "224.0.0.0/24"}, "InvalidInput"),
         ({"gateway_ip": "10.0.1.1"}, "InvalidInput"),

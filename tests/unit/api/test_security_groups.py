@@ -40,6 +40,7 @@ def test_a_rule_of_a_group_is_checked_and_not_had_twice(alice: Client) -> None:
     assert made["ethertype"] == "IPv4"
     changes: list[tuple[dict[str, Any], str]] = [
         ({"port_range_min": 80, "port_range_max": 81}, "SecurityGroupRuleExists"),
+        ({"port_range_min": 80, "port_range_max": 81, "protocol": "6"}, "SecurityGroupRuleExists"),
         ({"port_range_min": 81, "port_range_max": 80}, "SecurityGroupInvalidPortRange"),
         ({"port_range_min": 1, "port_range_max": 2, "protocol": "gre"}, "SecurityGroupInvalidProtocolForPort"),
         ({"port_range_min": 1, "port_range_max": 2, "protocol": None}, "SecurityGroupProtocolRequiredWithPorts"),

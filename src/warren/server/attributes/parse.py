@@ -111,6 +111,14 @@ def prefix(value: Any) -> str:
         raise ValueError(f"'{value}' is not a valid IPv4 subnet") from None
 
 
+def exact_prefix(value: Any) -> str:
+    """An IPv4 prefix as it is written canonically: other spellings are taken for a slip."""
+    spelled = prefix(value)
+    if spelled != value:
+        raise ValueError(f"'{value}' is not spelled as a subnet is: write {spelled}, if you mean that")
+    return spelled
+
+
 def list_of(parser: Parser, most: int = 1000) -> Parser:
     """A list whose items are all different, as a tuple."""
 

@@ -103,7 +103,8 @@ def _error(request: Request, refused: Refused) -> Response:
 
 
 async def _unknown(request: Request, _: Exception | None = None) -> Response:
-    return _error(request, NotFound("HTTPNotFound", "The resource could not be found."))
+    message = f"The resource could not be found: this server has no {request.url.path}."
+    return _error(request, NotFound("HTTPNotFound", message))
 
 
 async def _not_allowed(request: Request, _: Exception) -> Response:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from warren.core.errors import Conflict, Invalid
 from warren.core.ids import GroupId
+from warren.core.protocols import NUMBERS
 from warren.server import model
 from warren.server.attributes.attribute import Asked
 from warren.server.context import Context, new_id
@@ -115,7 +116,9 @@ _RULE_FIELDS: Final = (
 
 
 def _meaning(rule: model.SecurityGroupRule) -> tuple[Any, ...]:
-    return tuple(getattr(rule, name) for name in _RULE_FIELDS if name != "description")
+    number = NUMBERS.get(rule.protocol or "", rule.protocol)
+    others = (getattr(rule, name) for name in _RULE_FIELDS if name not in {"description", "protocol"})
+    return (number and str(number), *others)
 
 
 def _new_group(context: Context, project_id: str, name: str, description: str, *, members_may_enter: bool) -> Change:
