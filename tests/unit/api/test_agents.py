@@ -114,6 +114,7 @@ def test_a_host_has_the_roles_that_its_credential_gives_it_and_no_router_by_its_
     path = f"{server.url}/agent/v1/hosts/stolen1/report"
     refused = urllib3.request("POST", path, body=msgspec.json.encode(stolen.identity), headers=forged, retries=False)
     assert refused.status == 403
+    assert "report.refused host=stolen1" in server.log.read_text()
     (row,) = admin.list("agents?host=stolen1")
     assert row["configurations"]["roles"] == ["compute"]
     refused = urllib3.request(

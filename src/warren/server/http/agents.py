@@ -84,12 +84,14 @@ class AgentEndpoints:
         """`POST /agent/v1/hosts/<host>/report`."""
         try:
             credential = _credential(self._service, request)
-            said = _permitted(credential, decode_report(await body_of(request)))
-            await in_thread(lambda: self._service.hosts.report(credential.host, said))
         except Refused as refused:
             return answers.identity_error(refused)
-        except Rejected as rejected:
-            return answers.identity_error(Refused("BadRequest", str(rejected)))
+        try:
+            said = _permitted(credential, decode_report(await body_of(request)))
+            await in_thread(lambda: self._service.hosts.report(credential.host, said))
+        except (Refused, Rejected) as error:
+            log.warning("report.refused", host=credential.host, reason=str(error))
+            return answers.identity_error(error if isinstance(error, Refused) else Refused("BadRequest", str(error)))
         except DriverError as failed:
             log.warning("report.unavailable", host=request.path_params["host"], reason=str(failed))
             return answers.unavailable()
