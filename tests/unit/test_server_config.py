@@ -112,6 +112,7 @@ def test_init_writes_a_private_file_once(tmp_path: Path) -> None:
 def test_an_unreadable_configuration_and_a_busy_port_are_said_in_one_sentence(tmp_path: Path) -> None:
     missing = run("--config", str(tmp_path / "none.toml"))
     assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert f"make one with `warren server init {tmp_path}/none.toml`" in missing.stderr
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -173,6 +174,8 @@ def test_an_agents_token_is_the_same_each_time_and_differs_by_host(tmp_path: Pat
     assert tokens[0] == one
     assert len(set(tokens[:3])) == 3
     assert tokens[2] == tokens[3]
+    for name in ("", "two words", "a/b"):
+        assert "without spaces and slashes" in run("agent-token", name, "--config", str(path)).stderr
     assert "'gateway' is not one of" in run("agent-token", "compute1", *_roles("gateway")).stderr
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from warren.core.errors import Invalid
 from warren.core.ids import HostName
 from warren.core.names import INTEGRATION_BRIDGE, TUNNEL_BRIDGE, UNDERLAY_BRIDGE
-from warren.core.roles import COMPUTE_ROLE, ROLES
+from warren.core.roles import COMPUTE_ROLE, ROLES, is_host_name
 from warren.core.state import NetworkType, Plug
 
 if sys.version_info >= (3, 11):
@@ -209,7 +209,7 @@ def _physical_network(name: str, table: Table) -> PhysicalNetwork:
 
 
 def _word(value: object) -> str:
-    if isinstance(value, str) and value and value == "".join(value.split()) and "/" not in value:
+    if isinstance(value, str) and is_host_name(value):
         return value
     raise ValueError("a name without spaces and slashes")
 

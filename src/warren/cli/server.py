@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from warren.core.errors import Unmet
-from warren.core.roles import COMPUTE_ROLE, ROLES
+from warren.core.roles import COMPUTE_ROLE, ROLES, is_host_name
 
 CONFIG = click.option(
     "--config",
@@ -84,6 +84,8 @@ def agent_token_command(outer_path: Path, host: str, roles: tuple[str, ...], con
     from warren.server.config import load  # noqa: PLC0415
     from warren.server.identity.secrets import agent_token, server_secret  # noqa: PLC0415
 
+    if not is_host_name(host):
+        raise Unmet(f"{host!r} cannot be a host's name: it must be a name without spaces and slashes")
     given = click.get_current_context().get_parameter_source("config_path")
     path = outer_path if given is click.core.ParameterSource.DEFAULT else config_path
     click.echo(agent_token(server_secret(load(path).secret_file), host, roles))

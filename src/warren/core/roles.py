@@ -1,4 +1,4 @@
-"""What a host is for, and how its agent's credential, which says so, is made. Pure."""
+"""What a host is called and what it is for, and how its agent's credential, which says both, is made. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,6 +10,11 @@ COMPUTE_ROLE: Final = "compute"
 NETWORK_ROLE: Final = "network"
 """Routers and DHCP servers run there."""
 ROLES: Final = (COMPUTE_ROLE, NETWORK_ROLE)
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a host may be called so: its name stands in paths and on command lines."""
+    return bool(text) and text == "".join(text.split()) and "/" not in text
 
 
 def token_command(host: HostName, roles: Iterable[str]) -> str:

@@ -95,6 +95,8 @@ def load(path: Path) -> Config:
     """
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise Unmet(f"there is no configuration {path}: make one with `warren server init {path}`") from error
     except OSError as error:
         raise Unmet(f"the configuration {path} cannot be read: {error.strerror}") from error
     try:
