@@ -1,11 +1,14 @@
 """The identity service."""
 
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import msgspec
 import urllib3
 
 from warren.testing.api_server import ApiServer, Client
+
+GUESSES = 60
 
 
 def test_a_token_says_who_one_is_and_where_the_services_are(server: ApiServer, alice: Client, admin: Client) -> None:
@@ -50,3 +53,18 @@ def test_the_identity_service_changes_nothing_and_tells_tenants_of_themselves_on
     assert {one["url"] for one in endpoints} == {server.url, f"{server.url}/v3"}
     (service,) = answer(alice, "services?type=network")[1]["services"]
     assert service["id"] in {one["service_id"] for one in endpoints}
+
+
+def test_a_flood_of_logins_holds_up_logins_only(server: ApiServer, alice: Client) -> None:
+    who = {"name": "nobody", "domain": {"id": "default"}, "password": "guess"}
+    body = msgspec.json.encode({"auth": {"identity": {"methods": ["password"], "password": {"user": who}}}})
+
+    def guess(_: int) -> int:
+        return urllib3.request("POST", f"{server.url}/v3/auth/tokens", body=body, retries=False, timeout=60).status
+
+    with ThreadPoolExecutor(GUESSES) as guessers:
+        guesses = [guessers.submit(guess, number) for number in range(GUESSES)]
+        wait(guesses, return_when=FIRST_COMPLETED)
+        assert alice.call("GET", "networks").status == 200
+        assert sum(one.done() for one in guesses) < GUESSES / 2, "it did not wait for its turn after them"
+    assert {one.result() for one in guesses} == {401}

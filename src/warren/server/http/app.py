@@ -16,7 +16,7 @@ from warren.server.http import answers, identity, networking
 from warren.server.http.agents import AgentEndpoints
 from warren.server.http.call import Handler, endpoint
 from warren.server.http.streams import StateStreams
-from warren.server.http.threads import in_thread
+from warren.server.http.threads import HASHING, in_thread
 from warren.server.service import Service
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -78,7 +78,8 @@ def _routes(
 ) -> list[Route]:
     found = []
     for path, methods in paths.items():
-        by_method = {name: endpoint(service, handler, error) for name, handler in methods.items()}
+        pools = {name: HASHING if handler is identity.issue else None for name, handler in methods.items()}
+        by_method = {name: endpoint(service, handler, error, pools[name]) for name, handler in methods.items()}
         found.append(Route(path, _by_method(by_method), methods=list(methods)))
     return found
 

@@ -1,6 +1,7 @@
 """One request, read whole: what handlers get instead of the framework's request."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,7 +91,9 @@ async def body_of(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> answers.Endpoint:
+def endpoint(
+    service: Service, handler: Handler, error: answers.ErrorForm, pool: Executor | None = None
+) -> answers.Endpoint:
     """The framework's form of a handler. It runs in a thread: what it waits for holds up nobody else."""
 
     def answer(call: Call) -> Response:
@@ -123,6 +126,6 @@ def endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> an
             headers=request.headers,
             body=body,
         )
-        return await in_thread(lambda: answer(call))
+        return await in_thread(lambda: answer(call), pool)
 
     return respond
