@@ -65,6 +65,12 @@ def test_what_is_too_deep_too_long_or_has_no_end_is_refused_and_leaves_no_trace(
     for body in ("[" * 100_000, '{"auth":' * 100_000, '{"strange":' + "[" * 100_000, "x" * (2**24 + 1)):
         assert http.request("POST", login, body=body).status == 400
         assert http.request("POST", report, body=body, headers=compute.headers).status == 400
+    longer = "x" * (2**16 + 1)
+    assert (
+        alice.call("POST", "networks", longer).body["NeutronError"]["message"].startswith("The request's body is not")
+    )
+    stranger = http.request("POST", f"{server.url}/v2.0/networks", body=longer)
+    assert (stranger.status, b"more than 65536 bytes" in stranger.data) == (400, True), "nothing is kept for strangers"
     state = f"{server.url}/agent/v1/hosts/compute1/state?revision={'9' * 5000}"
     stream = http.request("GET", state, headers=compute.headers, preload_content=False)
     assert msgspec.json.decode(stream.readline())["type"] == "snapshot"

@@ -87,7 +87,7 @@ class AgentEndpoints:
         except Refused as refused:
             return answers.identity_error(refused)
         try:
-            said = _permitted(credential, decode_report(await body_of(request)))
+            said = _permitted(credential, decode_report(await body_of(request, lambda: True)))
             await in_thread(lambda: self._service.hosts.report(credential.host, said))
         except (Refused, Rejected) as error:
             log.warning("report.refused", host=credential.host, reason=str(error))

@@ -20,6 +20,8 @@ from warren.sync.messages import UNREADABLE
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 MOST_BODY_BYTES: Final = 16 * 2**20
+MOST_BYTES_OF_A_STRANGER: Final = 2**16
+"""A login needs less; what is kept of a request before it is known whose it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +75,21 @@ class Call:
 Handler = Callable[[Call], Response]
 
 
-async def body_of(request: Request) -> bytes:
-    """The request's body, read whole.
+async def body_of(request: Request, is_known: Callable[[], bool]) -> bytes:
+    """The request's body, read whole. `is_known` says whether the caller is no stranger; asked when it matters.
 
     Raises:
         Invalid: it is too long, or the client went away before its end.
     """
-    chunks, length = [], 0
+    chunks, length, most = [], 0, MOST_BYTES_OF_A_STRANGER
     try:
         async for chunk in request.stream():
             chunks.append(chunk)
             length += len(chunk)
-            if length > MOST_BODY_BYTES:
-                raise Invalid("HTTPBadRequest", f"The request's body has more than {MOST_BODY_BYTES} bytes.")
+            if length > most and is_known():
+                most = MOST_BODY_BYTES
+            if length > most:
+                raise Invalid("HTTPBadRequest", f"The request's body has more than {most} bytes.")
     except ClientDisconnect as error:
         raise Invalid("HTTPBadRequest", "The request's body has no end: the client went away.") from error
     return b"".join(chunks)
@@ -110,9 +114,16 @@ def endpoint(
             log.exception("request.failed", method=call.method, url=call.url)
             return answers.unexpected()
 
+    def is_known(request: Request) -> bool:
+        try:
+            service.identify(request.headers.get("x-auth-token", ""))
+        except Unauthorized:
+            return False
+        return True
+
     async def respond(request: Request) -> Response:
         try:
-            body = await body_of(request)
+            body = await body_of(request, lambda: is_known(request))
         except Refused as refused:
             return error(refused)
         base_url = service.config.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
