@@ -97,7 +97,8 @@ class Estate:
         api.wait_until(is_said, f"a line with {words} in {self.log(host)}", within_s)
 
     def kill_vswitchd(self, host: str) -> None:
-        self.host(host).must("sh", "-c", "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid)")
+        pid = int(self.host(host).must("cat", "/run/openvswitch/ovs-vswitchd.pid"))
+        processes.end_one(pid, self.lab.lab_id)
 
     def start_vswitchd(self, host: str) -> None:
         self.host(host).must(*START_VSWITCHD)

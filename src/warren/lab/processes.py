@@ -5,10 +5,12 @@ is still found by its name, and a process that got a dead process's number is ne
 """
 
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -121,19 +123,30 @@ def end(lab_id_or_name: str) -> tuple[LabProcess, ...]:
 
 
 def end_one(pid: int, lab_id: str) -> None:
-    """Kill one process of the lab, if it still is that, and wait until it is gone."""
-    deadline = time.monotonic() + END_DEADLINE_S
-    while carries(pid, lab_id) and time.monotonic() < deadline:
-        _kill(pid)
-        time.sleep(0.01)
+    """Kill one process of the lab, if it still is that, and wait until it is gone with all it held, such as locks."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if carries(pid, lab_id):
+            _kill(pid)
+            select.select([descriptor], [], [], END_DEADLINE_S)  # its files are closed after its memory is gone
+            _reap(pid)
+    finally:
+        os.close(descriptor)
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+    _reap(pid)
+
+
+def _reap(pid: int) -> None:
+    """Take note of the end of a process that is a child of ours, if it ended."""
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except (ProcessLookupError, ChildProcessError):
-        return
 
 
 def _read(pid: int) -> LabProcess | None:
