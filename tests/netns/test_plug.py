@@ -95,6 +95,17 @@ def test_frames_are_finished_right_in_front_of_the_switch_and_not_before(ovs: Pr
     assert finishing == {"eth0" if mode is Plug.OVS else names.qvb(vif.port_id)}
 
 
+@pytest.mark.parametrize("mode", Plug)
+def test_the_kernels_datapath_is_given_frames_unfinished(ovs: PrivateOvs, mode: Plug) -> None:
+    vif = replace(instance_interface(mode), finishes_frames=False)
+    plug(vif)
+    assert ovs.vsctl("list-ports", "br-int")
+    assert not any(finishes_frames(name) for name in links_of(vif))
+    assert vif.namespace
+    with netns.entered(vif.namespace):
+        assert not finishes_frames("eth0")
+
+
 @pytest.mark.parametrize("missing", ["nothing", "qbr", "qvo", "tap", "br-int's port", "everything"])
 def test_what_is_missing_is_made_again_and_unplugging_takes_all_away(ovs: PrivateOvs, missing: str) -> None:
     vif = instance_interface(Plug.HYBRID)

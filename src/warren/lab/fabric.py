@@ -61,10 +61,10 @@ def _link(host: str, nic: str, bridge: str, place: Place) -> Iterator[str]:
 
 
 def _host_script(host: HostPlan) -> str:
-    lines = [f"ethtool -K {UNDERLAY_NIC} tx off >/dev/null", f"ethtool -K {EXTERNAL_NIC} tx off >/dev/null"]
     if datapath_type() == "system":
-        lines.append(f"ip addr add {host.vtep_ip}/24 dev {UNDERLAY_NIC}")
+        lines = [f"ip addr add {host.vtep_ip}/24 dev {UNDERLAY_NIC}"]
     else:
+        lines = [f"ethtool -K {nic} tx off >/dev/null" for nic in (UNDERLAY_NIC, EXTERNAL_NIC)]
         # The agent puts the tunnel address on the bridge that has eth0. The kernel sees the NIC's frames as well as the
         # switch does and must not answer tunnel packets that are not for it: no port is open there.
         lines.append(f"iptables -t raw -A PREROUTING -i {UNDERLAY_NIC} -j DROP")

@@ -24,7 +24,8 @@ class Vif:
     """An instance's interface.
 
     `namespace` is the network namespace that is the instance; its interface there is `eth0`. Without one the tap is a
-    TAP device for a hypervisor.
+    TAP device for a hypervisor. `finishes_frames`: segments and checksums are made in front of the switch, as one in
+    userspace needs; the kernel's datapath takes unfinished frames, which is faster.
     """
 
     port_id: PortId
@@ -33,6 +34,7 @@ class Vif:
     plug: Plug = Plug.HYBRID
     instance_id: str = ""
     namespace: str | None = None
+    finishes_frames: bool = True
 
     @property
     def on_switch(self) -> str:
@@ -88,7 +90,7 @@ def _make_tap(vif: Vif, tap: str) -> None:
     else:
         far = ["peer", "name", INSTANCE_INTERFACE, "address", vif.mac_address, "mtu", mtu, "netns", vif.namespace]
         run(["ip", "link", "add", tap, "mtu", mtu, "type", "veth", *far])
-        if vif.plug is Plug.OVS:
+        if vif.plug is Plug.OVS and vif.finishes_frames:
             with netns.entered(vif.namespace):
                 _finish_frames(INSTANCE_INTERFACE)
     _silence(tap)
@@ -101,7 +103,8 @@ def _make_bridge(vif: Vif, present: dict[str, netlink.Link]) -> None:
         run(["ip", "link", "add", qbr, "type", "bridge", *BRIDGE_OPTIONS])
     if qvo not in present:
         run(["ip", "link", "add", qvo, "mtu", mtu, "type", "veth", "peer", "name", qvb, "mtu", mtu])
-    _finish_frames(qvb)
+    if vif.finishes_frames:
+        _finish_frames(qvb)
     for name in (qbr, qvb, qvo):
         _silence(name)
     for name in (names.tap(vif.port_id), qvb):

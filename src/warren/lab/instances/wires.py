@@ -9,6 +9,7 @@ from warren.core.ids import MacAddress, PortId
 from warren.core.state import Plug
 from warren.lab.host import Place
 from warren.lab.instances.instance import Instance, Kind
+from warren.lab.machine import datapath_type
 from warren.plug.vif import Vif, plug, unplug
 
 VERBS = {"plug": plug, "unplug": unplug}
@@ -27,6 +28,7 @@ def run(place: Place, verb: str, instance: Instance, plugged: Plug) -> None:
         plug=plugged,
         instance_id=instance.name,
         namespace=instance.name if instance.kind is Kind.NETNS else None,
+        finishes_frames=datapath_type() == "netdev",
     )
     done = place.run(sys.executable, "-m", __name__, verb, msgspec.json.encode(vif).decode())
     if done.returncode:
