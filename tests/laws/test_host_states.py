@@ -41,6 +41,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.now = Snapshot()
+        self.heard, self.unheard = self.now, Change()
         self.alive = frozenset(HOSTS)
         self.feeds = {host: HostFeed.begin("e", 0, host_state(self.now, host)) for host in HOSTS}
         self.stale: dict[HostName, set[str]] = {host: set() for host in HOSTS}
@@ -51,13 +52,20 @@ class World:
         return Context(caller=CALLER, at="2026-11-23T07:00:00Z", alive=self.alive, offer=OFFER)
 
     def commit(self, change: Change) -> None:
-        before, self.now = self.now, self.now.after(change, self.now.revision + 1)
-        for host, keys in touched(before, self.now, change, HOSTS).items():
+        """A revision, that is heard of at once, or, as another server's, with others after it as if they were one."""
+        self.now, self.unheard = self.now.after(change, self.now.revision + 1), self.unheard.then(change)
+        if self.random.random() < 0.7:
+            self.hear()
+
+    def hear(self) -> None:
+        for host, keys in touched(self.heard, self.now, self.unheard, HOSTS).items():
             if host in self.stale:
                 self.stale[host] |= keys
+        self.heard, self.unheard = self.now, Change()
 
     def listen(self, host: HostName) -> None:
         """The host's agent hears what is new, whenever it comes to it."""
+        self.hear()
         keys, self.stale[host] = self.stale[host], set()
         self.feeds[host].change(self.now.revision, {key: object_at(self.now, host, key) for key in keys})
         revision, objects = self.held[host]
@@ -284,6 +292,36 @@ def test_a_new_member_of_a_group_is_told_to_hosts_whose_rules_name_the_group() -
         body = {"network_id": network.id, "binding__host_id": host, "security_groups": [group]}
         world.commit(_create(PORT, ports.create, **body)(world))
         world.check()
+
+
+def test_a_port_concerns_the_hosts_on_its_network_and_nobody_is_asked_whether_it_does() -> None:
+    world = World(0)
+    for name in ["report"] * 12 + ["network", "subnet", "network"]:
+        step(world, name)
+    (dhcp,) = world.now.all(model.Port)
+    other = next(network.id for network in world.now.all(model.Network) if network.id != dhcp.network_id)
+    for host, network in (("compute1", dhcp.network_id), ("compute2", other), ("compute3", dhcp.network_id)):
+        body = {"network_id": network, "binding__host_id": host, "port_security_enabled": False}
+        before, change = world.now, _create(PORT, ports.create, **body)(world)
+        world.commit(change)
+    assert set(touched(before, world.now, change, hosts=())) == {"compute1", "compute3", dhcp.host}
+
+
+def test_hosts_that_come_to_a_network_at_once_are_peers_and_when_they_leave_it_at_once_they_are_none() -> None:
+    world = World(0)
+    for name in ["report"] * 12 + ["network"]:
+        step(world, name)
+    world.commit(Change.put(model.Settings(deployment=Deployment(tunnel_mode=TunnelMode.L2POP))))
+    world.check()
+    change = Change()
+    for host in ("compute1", "compute2"):
+        change = change.then(_create(PORT, ports.create, network_id=_network, binding__host_id=host)(world))
+    world.commit(change)
+    world.check()
+    assert "peer/compute2" in world.held[HostName("compute1")][1]
+    world.commit(Change.delete(*world.now.all(model.Port)))
+    world.check()
+    assert "peer/compute2" not in world.held[HostName("compute1")][1]
 
 
 def _check_promises(world: World) -> None:

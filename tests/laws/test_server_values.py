@@ -1,19 +1,21 @@
 """Laws of the server's pure values: persistent mappings, snapshots' indexes, the choice of addresses, paging."""
 
 from ipaddress import IPv4Address
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warren.core.ids import MacAddress, NetworkId, PortId, SubnetId
+from warren.core.ids import GroupId, MacAddress, NetworkId, PortId, SubnetId
 from warren.core.state import FixedIp
 from warren.server import ipam, model
 from warren.server.attributes.port import PORT
+from warren.server.indexes import INDEXES, PAIRINGS
 from warren.server.model import Key, Pool
 from warren.server.persistent import PersistentMap
 from warren.server.policy import Caller
 from warren.server.query import parse_query, select
-from warren.server.snapshot import INDEXES, Change, Snapshot
+from warren.server.snapshot import Change, Snapshot
 
 NETWORK = NetworkId("n")
 CALLER = Caller(user_id="u", project_id="p", roles=frozenset({"admin"}))
@@ -40,6 +42,8 @@ def port(number: int, subnet: model.Subnet, address: int, host: str = "") -> mod
         mac_address=MacAddress(f"fa:16:3e:00:{number // 256:02x}:{number % 256:02x}"),
         fixed_ips=(FixedIp(subnet_id=subnet.id, ip_address=str(IPv4Address(address))),),
         host=host,  # type: ignore[arg-type]
+        vif_type=model.VIF_OVS if host else model.VIF_UNBOUND,
+        security_groups=(GroupId(f"g{address % 2}"),),
         name=host,
     )
 
@@ -88,6 +92,12 @@ def test_indexes_after_any_changes_are_those_of_a_snapshot_made_at_once(
     assert step_by_step.all_keys() == at_once.all_keys()
     for name in INDEXES:
         assert dict(step_by_step.index(name)) == dict(at_once.index(name))
+    for name, pairing in PAIRINGS.items():
+        pairs: Any = at_once.index(pairing.of)
+        halves = {pair[pairing.half] for pair in pairs}
+        assert dict(step_by_step.index(name)) == {
+            half: {pair[1 - pairing.half] for pair in pairs if pair[pairing.half] == half} for half in halves
+        }
 
 
 @given(

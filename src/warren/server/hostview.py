@@ -23,20 +23,23 @@ def host_state(now: Snapshot, host: HostName) -> dict[str, StateObject]:
 
 def host_keys(now: Snapshot, host: HostName) -> set[str]:
     """The keys of the host's state, and perhaps some under which nothing stands."""
-    keys = {state.DEPLOYMENT_KEY}
-    networks = set()
+    peers = (other.id for other in now.all(model.Host)) if are_all_peers(now) else sharing_with(now, host)
+    keys = {state.DEPLOYMENT_KEY, *(f"peer/{other}" for other in peers)}
     for port in now.find(model.Port, "port.host", host):
         if port.is_bound:
             keys.add(f"port/{port.id}")
-            networks.add(port.network_id)
             for group_id in port.security_groups:
                 keys |= group_keys(now, group_id)
-    for network_id in networks:
-        keys |= {f"network/{network_id}", f"dhcp/{network_id}"}
-        keys.update(neighbour_key(port) for port in now.find(model.Port, "port.network", network_id))
-    keys.update(f"peer/{other.id}" for other in now.all(model.Host))
+    for network_id in networks_of(now, host):
+        keys |= network_keys(now, network_id)
     keys.update(f"router/{router_id}" for router_id in now.ids("router.host", host))
     return keys
+
+
+def network_keys(now: Snapshot, network_id: str) -> set[str]:
+    """What a host is told of a network because it has a port there; its own ports are not among it."""
+    neighbours = (neighbour_key(port) for port in now.find(model.Port, "port.network", network_id))
+    return {f"network/{network_id}", f"dhcp/{network_id}", *neighbours}
 
 
 def neighbour_key(port: model.Port) -> str:
@@ -53,6 +56,26 @@ def object_at(now: Snapshot, host: HostName, key: str) -> StateObject | None:
     """What the host is told under a key; None if nothing."""
     kind, _, name = key.partition("/")
     return _LOOKUPS[kind](now, host, name)
+
+
+def networks_of(now: Snapshot, host: HostName) -> frozenset[NetworkId]:
+    """The networks that have a port on the host."""
+    return now.ids("host.networks", host)
+
+
+def hosts_on(now: Snapshot, network_id: str) -> frozenset[HostName]:
+    """The hosts that have a port on the network."""
+    return now.ids("network.hosts", network_id)
+
+
+def sharing_with(now: Snapshot, host: HostName) -> set[HostName]:
+    """The hosts that have a port on one of the host's networks, itself among them."""
+    return {other for network_id in networks_of(now, host) for other in hosts_on(now, network_id)}
+
+
+def are_all_peers(now: Snapshot) -> bool:
+    """Whether a host is told of every other, and not only of those with which it shares a network."""
+    return _deployment(now, model.NO_HOST, "").tunnel_mode is not TunnelMode.L2POP
 
 
 def is_on(now: Snapshot, host: HostName, network_id: str) -> bool:
@@ -143,16 +166,11 @@ def _peer(now: Snapshot, host: HostName, name: str) -> state.Peer | None:
     if other is None or other.id == host or not other.vtep_ip:
         return None
     shared: tuple[NetworkId, ...] = ()
-    if _deployment(now, host, "").tunnel_mode is TunnelMode.L2POP:
-        shared = tuple(sorted(network for network in networks_of(now, host) if is_on(now, other.id, network)))
+    if not are_all_peers(now):
+        shared = tuple(sorted(networks_of(now, host) & networks_of(now, other.id)))
         if not shared:
             return None
     return state.Peer(host=other.id, vtep_ip=other.vtep_ip, tunnel_types=other.tunnel_types, network_ids=shared)
-
-
-def networks_of(now: Snapshot, host: HostName) -> set[NetworkId]:
-    """The networks that have a port on the host."""
-    return {port.network_id for port in now.find(model.Port, "port.host", host) if port.is_bound}
 
 
 def _group(now: Snapshot, host: HostName, name: str) -> state.Group | None:

@@ -11,8 +11,9 @@ from warren.core.ids import MacAddress
 from warren.core.state import FixedIp
 from warren.server import model
 from warren.server.context import new_mac
+from warren.server.indexes import BLOCK_BITS, address_block
 from warren.server.model import Pool
-from warren.server.snapshot import BLOCK_BITS, Snapshot, address_block
+from warren.server.snapshot import Snapshot
 
 
 def default_gateway(cidr: str) -> str | None:

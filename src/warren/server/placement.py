@@ -24,8 +24,7 @@ class Candidates:
 
 
 def candidates(now: Snapshot, context: Context) -> Candidates:
-    found = [host for name in sorted(context.alive) if (host := now.get(model.Host, name))]
-    hosts = [host for host in found if NETWORK_ROLE in host.roles]
+    hosts = [host for host in now.find(model.Host, "host.role", NETWORK_ROLE) if host.id in context.alive]
     return Candidates(
         routers=tuple(host for host in hosts if _in_service(now, host.id, model.L3_AGENT)),
         dhcp=tuple(host for host in hosts if _in_service(now, host.id, model.DHCP_AGENT)),
@@ -125,7 +124,7 @@ def place_dhcp(now: Snapshot, context: Context, port: model.Port, among: Candida
 def place_all(now: Snapshot, context: Context) -> Change:
     """Every router and DHCP server on an eligible host, every failed binding tried again."""
     change = Change()
-    for host in sorted(context.alive):
+    for host in sorted(context.alive.intersection(now.index("port.failed"))):
         change = change.then(Change.put(*binding.rebound(now, context, host)))
     now = now.after(change)
     among = candidates(now, context)

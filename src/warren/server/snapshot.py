@@ -3,12 +3,12 @@
 A snapshot is never changed; `after(change)` gives the next one. Knows no SQL and no clock. Pure.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from warren.server import model
+from warren.server.indexes import EMPTY, Indexes, reindexed
 from warren.server.model import Key, Resource, key_of
 from warren.server.persistent import PersistentMap
 
@@ -51,65 +51,6 @@ class Change:
         return bool(self.values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """Finds resources of one kind by something that they say."""
-
-    kind: str
-    keys: Callable[[Any], Iterable[Hashable]]
-
-
-BLOCK_BITS: Final = 5
-"""Addresses are looked for in blocks of 32, so that full ones are passed over at once."""
-
-
-def address_block(number: int) -> int:
-    return number >> BLOCK_BITS
-
-
-INDEXES: Final[Mapping[str, Index]] = {
-    "network.segment": Index(
-        kind="network", keys=lambda n: [(n.network_type.value, n.physical_network, n.segmentation_id)]
-    ),
-    "subnet.network": Index(kind="subnet", keys=lambda s: [s.network_id]),
-    "port.network": Index(kind="port", keys=lambda p: [p.network_id]),
-    "port.host": Index(kind="port", keys=lambda p: [p.host] if p.host else []),
-    "port.network_host": Index(kind="port", keys=lambda p: [(p.network_id, p.host)] if p.is_bound else []),
-    "port.device": Index(kind="port", keys=lambda p: [p.device_id] if p.device_id else []),
-    "port.dhcp": Index(kind="port", keys=lambda p: [p.network_id] if p.device_owner == "network:dhcp" else []),
-    "port.dhcp_host": Index(kind="port", keys=lambda p: [p.host] if p.device_owner == "network:dhcp" else []),
-    "port.group": Index(kind="port", keys=lambda p: p.security_groups),
-    "port.group_host": Index(
-        kind="port", keys=lambda p: [(group, p.host) for group in p.security_groups] if p.is_bound else []
-    ),
-    "port.subnet": Index(kind="port", keys=lambda p: {f.subnet_id for f in p.fixed_ips}),
-    "port.address": Index(kind="port", keys=lambda p: [(f.subnet_id, f.ip_address) for f in p.fixed_ips]),
-    "port.address_block": Index(
-        kind="port", keys=lambda p: {(f.subnet_id, address_block(int(IPv4Address(f.ip_address)))) for f in p.fixed_ips}
-    ),
-    "port.mac": Index(kind="port", keys=lambda p: [(p.network_id, p.mac_address)]),
-    "port.failed": Index(kind="port", keys=lambda p: [p.host] if p.vif_type == model.VIF_BINDING_FAILED else []),
-    "router.host": Index(kind="router", keys=lambda r: [r.host] if r.host else []),
-    "floatingip.router": Index(kind="floatingip", keys=lambda f: [f.router_id] if f.router_id else []),
-    "floatingip.port": Index(kind="floatingip", keys=lambda f: [f.port_id] if f.port_id else []),
-    "security_group.default": Index(
-        kind="security_group", keys=lambda g: [g.project_id] if g.name == "default" else []
-    ),
-    "security_group_rule.group": Index(kind="security_group_rule", keys=lambda r: [r.security_group_id]),
-    "security_group_rule.remote": Index(
-        kind="security_group_rule", keys=lambda r: [r.remote_group_id] if r.remote_group_id else []
-    ),
-    "host.vtep": Index(kind="host", keys=lambda h: [h.vtep_ip] if h.vtep_ip else []),
-    "agent.host": Index(kind="agent", keys=lambda a: [a.host]),
-}
-
-_BY_KIND: Final = {
-    kind: tuple((name, index.keys) for name, index in INDEXES.items() if index.kind == kind) for kind in model.KINDS
-}
-
-_Found = PersistentMap[Hashable, frozenset[str]]
-
-
 class Snapshot:
     """Every stored resource as of one revision."""
 
@@ -119,13 +60,13 @@ class Snapshot:
         self,
         revision: int = 0,
         resources: Mapping[str, PersistentMap[str, Resource]] | None = None,
-        indexes: Mapping[str, _Found] | None = None,
+        indexes: Indexes | None = None,
     ) -> None:
         self.revision = revision
         self._resources: Mapping[str, PersistentMap[str, Resource]] = resources or {
             kind: PersistentMap() for kind in model.KINDS
         }
-        self._indexes: Mapping[str, _Found] = indexes or {name: PersistentMap() for name in INDEXES}
+        self._indexes = indexes or EMPTY
 
     def get(self, cls: type[T], resource_id: str | None) -> T | None:
         found = self._resources[cls.kind].get(resource_id or "")
@@ -150,7 +91,8 @@ class Snapshot:
     def index(self, name: str) -> Mapping[Hashable, frozenset[str]]:
         return self._indexes[name]
 
-    def ids(self, index: str, key: Hashable) -> frozenset[str]:
+    def ids(self, index: str, key: Hashable) -> frozenset[Any]:
+        """What the index has under a key: ids of resources, which a host's name is as well."""
         return self._indexes[index].get(key, frozenset())
 
     def find(self, cls: type[T], index: str, key: Hashable) -> list[T]:
@@ -181,31 +123,6 @@ class Snapshot:
         for key, value in change.values.items():
             by_kind.setdefault(key.kind, {})[key.id] = value
         for kind, values in by_kind.items():
-            for name, keys in _BY_KIND[kind]:
-                indexes[name] = _reindexed(indexes[name], keys, resources[kind], values)
+            indexes.update(reindexed(self._indexes, kind, resources[kind], values))
             resources[kind] = resources[kind].with_changes(values)
         return Snapshot(self.revision if revision is None else revision, resources, indexes)
-
-
-def _reindexed(
-    index: _Found,
-    keys: Callable[[Any], Iterable[Hashable]],
-    before: Mapping[str, Resource],
-    values: Mapping[str, Resource | None],
-) -> _Found:
-    gone: dict[Hashable, set[str]] = {}
-    come: dict[Hashable, set[str]] = {}
-    for resource_id, value in values.items():
-        old = before.get(resource_id)
-        old_keys = set(keys(old)) if old is not None else set()
-        new_keys = set(keys(value)) if value is not None else set()
-        for key in old_keys - new_keys:
-            gone.setdefault(key, set()).add(resource_id)
-        for key in new_keys - old_keys:
-            come.setdefault(key, set()).add(resource_id)
-    changed: dict[Hashable, frozenset[str] | None] = {}
-    for key in gone.keys() | come.keys():
-        found = index.get(key, frozenset())
-        found = found - gone[key] if key in gone else found
-        changed[key] = (found | come[key] if key in come else found) or None
-    return index.with_changes(changed)
