@@ -5,8 +5,9 @@ it went. So it can say what changed since any revision that it has seen; to a ho
 database's, it gives everything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ class HostFeed:
     revision: int
     objects: dict[str, msgspec.Raw]
     changed_at: dict[str, int] = field(default_factory=dict)
+    """In the order of the revisions, as `gone_at`: what is new is at the end, however long the history is."""
     gone_at: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -41,14 +43,12 @@ class HostFeed:
             if obj is None:
                 if held is not None:
                     del self.objects[key]
-                    self.changed_at.pop(key, None)
-                    self.gone_at[key] = revision
+                    _note(key, revision, self.gone_at, self.changed_at)
                 continue
             raw = msgspec.Raw(encode(obj))
             if held is None or bytes(held) != bytes(raw):
                 self.objects[key] = raw
-                self.changed_at[key] = revision
-                self.gone_at.pop(key, None)
+                _note(key, revision, self.changed_at, self.gone_at)
         self.revision = revision
         self._forget()
 
@@ -56,8 +56,8 @@ class HostFeed:
         """What a host that knows the state as of (epoch, revision) is to be told; None if nothing."""
         if epoch != self.epoch or not self.since <= revision <= self.revision:
             return Snapshot(epoch=self.epoch, revision=self.revision, objects=dict(self.objects))
-        changed = {key: self.objects[key] for key, at in self.changed_at.items() if at > revision}
-        gone = tuple(sorted(key for key, at in self.gone_at.items() if at > revision))
+        changed = {key: self.objects[key] for key in _since(revision, self.changed_at)}
+        gone = tuple(sorted(_since(revision, self.gone_at)))
         if not changed and not gone:
             return None
         return Delta(epoch=self.epoch, since=revision, revision=self.revision, set=changed, delete=gone)
@@ -66,3 +66,16 @@ class HostFeed:
         if len(self.gone_at) > GONE_KEPT:
             self.since = sorted(self.gone_at.values())[-GONE_KEPT // 2]
             self.gone_at = {key: at for key, at in self.gone_at.items() if at > self.since}
+
+
+def _note(key: str, revision: int, at: dict[str, int], no_more_at: dict[str, int]) -> None:
+    """Note a key last, where it belongs."""
+    at.pop(key, None)
+    at[key] = revision
+    no_more_at.pop(key, None)
+
+
+def _since(revision: int, noted: dict[str, int]) -> Iterator[str]:
+    """The keys that were noted after the revision."""
+    newest_first = reversed(noted.items())
+    return (key for key, _ in takewhile(lambda one: one[1] > revision, newest_first))
