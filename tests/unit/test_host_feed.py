@@ -49,6 +49,14 @@ def test_resuming_anywhere_leads_to_the_same_state(changes: list[set[tuple[str, 
     assert {key: bytes(raw) for key, raw in held.items()} == {key: bytes(raw) for key, raw in feed.objects.items()}
 
 
+def test_what_hosts_are_told_alike_is_held_once_for_all_of_them() -> None:
+    feeds = [HostFeed.begin("e", 0, {"peer/a": peer("a")}) for _ in range(2)]
+    for feed in feeds:
+        feed.change(1, state(peer("b")))
+    first, second = (feed.objects for feed in feeds)
+    assert all(first[key] is second[key] for key in ("peer/a", "peer/b"))
+
+
 def test_a_feed_forgets_what_went_long_ago_and_then_tells_everything() -> None:
     feed = HostFeed.begin("e", 0, {})
     for revision in range(1, 2 * module.GONE_KEPT + 20, 2):

@@ -7,13 +7,14 @@ database's, it gives everything.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
 from typing import Final
 
 import msgspec
 
 from warren.core.state import StateObject
-from warren.sync.messages import Delta, Snapshot, encode, encode_objects
+from warren.sync.messages import Delta, Snapshot, encode
 
 GONE_KEPT: Final = 4096
 """How many removed keys a feed remembers before it forgets the older half, and what came before them."""
@@ -34,21 +35,15 @@ class HostFeed:
 
     @classmethod
     def begin(cls, epoch: str, revision: int, objects: Mapping[str, StateObject]) -> "HostFeed":
-        return cls(epoch, revision, revision, encode_objects(objects))
+        return cls(epoch, revision, revision, dict(map(_written, objects.values())))
 
     def change(self, revision: int, objects: Mapping[str, StateObject | None]) -> None:
         """Take what stands under some keys as of a revision; None where nothing does. The others stand as before."""
         for key, obj in objects.items():
-            held = self.objects.get(key)
             if obj is None:
-                if held is not None:
-                    del self.objects[key]
-                    _note(key, revision, self.gone_at, self.changed_at)
-                continue
-            raw = msgspec.Raw(encode(obj))
-            if held is None or bytes(held) != bytes(raw):
-                self.objects[key] = raw
-                _note(key, revision, self.changed_at, self.gone_at)
+                self._drop(key, revision)
+            else:
+                self._put(*_written(obj), revision)
         self.revision = revision
         self._forget()
 
@@ -62,10 +57,26 @@ class HostFeed:
             return None
         return Delta(epoch=self.epoch, since=revision, revision=self.revision, set=changed, delete=gone)
 
+    def _drop(self, key: str, revision: int) -> None:
+        if self.objects.pop(key, None) is not None:
+            _note(key, revision, self.gone_at, self.changed_at)
+
+    def _put(self, key: str, raw: msgspec.Raw, revision: int) -> None:
+        held = self.objects.get(key)
+        if held is None or (held is not raw and bytes(held) != bytes(raw)):
+            self.objects[key] = raw
+            _note(key, revision, self.changed_at, self.gone_at)
+
     def _forget(self) -> None:
         if len(self.gone_at) > GONE_KEPT:
             self.since = sorted(self.gone_at.values())[-GONE_KEPT // 2]
             self.gone_at = {key: at for key, at in self.gone_at.items() if at > self.since}
+
+
+@lru_cache(maxsize=2**14)
+def _written(obj: StateObject) -> tuple[str, msgspec.Raw]:
+    """An object's key, and it as JSON. All feeds hold the same one: most objects are told to many hosts alike."""
+    return obj.key, msgspec.Raw(encode(obj))
 
 
 def _note(key: str, revision: int, at: dict[str, int], no_more_at: dict[str, int]) -> None:
