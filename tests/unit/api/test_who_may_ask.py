@@ -146,6 +146,17 @@ def test_a_tenant_chooses_no_address_outside_and_not_whether_its_own_leave_untra
     assert (gateway["enable_snat"], gateway["external_fixed_ips"][0]["ip_address"]) == (False, "203.0.113.77")
 
 
+def test_a_tenants_port_is_never_outside_unless_the_network_there_is_shared(
+    admin: Client, alice: Client, external: dict[str, Any]
+) -> None:
+    body = {"port": {"network_id": external["id"]}}
+    refused = alice.call("POST", "ports", body)
+    assert (refused.status, refused.error) == (403, "PolicyNotAuthorized")
+    assert admin.call("POST", "ports", body).status == 201
+    assert admin.call("PUT", f"networks/{external['id']}", {"network": {"shared": True}}).status == 200
+    assert alice.call("POST", "ports", body).status == 201
+
+
 def test_a_token_for_no_project_sees_nothing(server: ApiServer, external: dict[str, Any]) -> None:
     unscoped = server.client("alice", "")
     assert external["id"]

@@ -25,9 +25,9 @@ def create(now: Snapshot, context: Context, asked: Asked) -> tuple[PortId, Chang
         NotFound: its network or a security group is not there for the caller.
         Invalid: addresses that are not its network's, security that contradicts itself.
         Conflict: address or MAC in use, or no address left.
-        Forbidden: what only the network's owner may say.
+        Forbidden: what only the network's owner may say; or the network is somebody else's and not shared.
     """
-    network = visible(now, model.Network, asked["network_id"], context)
+    network = _joinable(now, asked["network_id"], context)
     project_id = project_of(asked, context)
     _forbid_to_guests(context, network, asked)
     _forbid_to_pose(asked)
@@ -47,6 +47,12 @@ def create(now: Snapshot, context: Context, asked: Asked) -> tuple[PortId, Chang
         updated_at=context.at,
     )
     return port.id, change.then(Change.put(binding.bound(now, context, port, asked["binding:host_id"] or "")))
+
+
+def _joinable(now: Snapshot, network_id: str, context: Context) -> model.Network:
+    """Everybody sees an external network, and reaches it by routers and floating IPs; ports there are its owner's."""
+    network = visible(now, model.Network, network_id, context)
+    return network if network.shared else owned(now, model.Network, network_id, context)
 
 
 def _addresses(now: Snapshot, network_id: str, wanted: Any) -> Any:
