@@ -45,6 +45,9 @@ def test_the_identity_service_changes_nothing_and_tells_tenants_of_themselves_on
     ids = {user["name"]: user["id"] for user in answer(admin, "users")[1]["users"]}
     assert [one["name"] for one in answer(admin, f"users/{ids['bob']}/projects")[1]["projects"]] == ["blue"]
     assert answer(alice, f"users/{ids['bob']}/projects")[0] == answer(alice, f"users/{ids['bob']}")[0] == 404
+    for unseen in ("projects?name=blue", "projects?name=none", "users?name=bob"):
+        assert answer(alice, unseen)[0] == 403, "whether there is one or not"
+    assert answer(admin, "projects?name=none")[1]["projects"] == []
     for method, path in (("POST", "users"), ("PATCH", f"users/{ids['bob']}"), ("PUT", "projects/a/users/b/roles/c")):
         status, body = answer(admin, path, method)
         assert status == 403

@@ -63,16 +63,22 @@ def own_catalog(call: Call) -> Response:
 
 
 _SCOPE: Final = ("user.id", "role.id", "scope.project.id", "scope.domain.id", "group.id")
+_OTHERS: Final = frozenset({"projects", "users"})
+"""Of which a tenant sees its own."""
 _FILTERS: Final = ("id", "name", "domain_id", "type", "service_id", "interface", "region_id", *_SCOPE)
 
 
 def listed(call: Call) -> Response:
     """`GET /v3/projects`, `/v3/users`, `/v3/role_assignments` and so on, filtered."""
-    name = call.path["collection"]
-    found = api.listing(call.service.config.directory, call.identity(), name, call.base_url)
+    name, identity = call.path["collection"], call.identity()
+    found = api.listing(call.service.config.directory, identity, name, call.base_url)
     for key, value in call.parameters:
         if key in _FILTERS:
             found = [one for one in found if api.member_at(one, key) == value]
+    if not found and name in _OTHERS and not identity.caller.is_admin:
+        # Keystone's answer to tenants. Clients then take the name for an id, and say why that is refused; of an empty
+        # list they say nothing at all.
+        raise Forbidden("Forbidden", f"You are not authorized to see {name} but your own.")
     return json({name: found, "links": {"self": call.url, "previous": None, "next": None}})
 
 
