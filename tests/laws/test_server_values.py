@@ -3,18 +3,24 @@
 from ipaddress import IPv4Address
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warren.core.ids import GroupId, MacAddress, NetworkId, PortId, SubnetId
-from warren.core.state import FixedIp
+from warren.core.errors import Conflict
+from warren.core.ids import GroupId, MacAddress, NetworkId, PortId, SegmentationId, SubnetId
+from warren.core.state import FixedIp, NetworkType
 from warren.server import ipam, model
+from warren.server.attributes.attribute import on_create
+from warren.server.attributes.network import NETWORK as NETWORK_TABLE
 from warren.server.attributes.port import PORT
+from warren.server.context import Context, Offer
 from warren.server.indexes import INDEXES, PAIRINGS
 from warren.server.model import Key, Pool
 from warren.server.persistent import PersistentMap
 from warren.server.policy import Caller
 from warren.server.query import parse_query, select
+from warren.server.rules import networks
 from warren.server.snapshot import Change, Snapshot
 
 NETWORK = NetworkId("n")
@@ -48,6 +54,16 @@ def port(number: int, subnet: model.Subnet, address: int, host: str = "") -> mod
     )
 
 
+def network(number: int) -> model.Network:
+    return model.Network(
+        id=NetworkId(f"n{number}"),
+        project_id="p",
+        network_type=NetworkType.VXLAN,
+        mtu=1450,
+        segmentation_id=SegmentationId(number),
+    )
+
+
 SUBNET = model.Subnet(
     id=SubnetId("s"),
     project_id="p",
@@ -68,6 +84,22 @@ def test_the_address_given_is_the_lowest_free_one_of_the_pools(scattered: set[in
     in_pools = [*range(2, 101), *range(120, 511)]
     free = next((number for number in in_pools if number not in taken), None)
     assert ipam.first_free(now, SUBNET) == (None if free is None else str(IPv4Address(FIRST + free)))
+
+
+@settings(max_examples=60)
+@given(st.sets(st.integers(1, 200)), st.integers(0, 200))
+def test_the_segmentation_id_given_is_the_lowest_free_one_of_the_range(scattered: set[int], filled: int) -> None:
+    offer = Offer(segment_ranges={NetworkType.VXLAN: (10, 150)})
+    context = Context(caller=CALLER, at="2026-11-23T07:00:00Z", offer=offer)
+    taken = scattered | set(range(1, filled))
+    now = Snapshot().after(Change.put(*(network(number) for number in taken)))
+    free = next((number for number in range(10, 151) if number not in taken), None)
+    if free is None:
+        with pytest.raises(Conflict):
+            networks.create(now, context, on_create(NETWORK_TABLE, {}, CALLER))
+    else:
+        network_id, change = networks.create(now, context, on_create(NETWORK_TABLE, {}, CALLER))
+        assert now.after(change).of(model.Network, network_id).segmentation_id == free
 
 
 ports_by_number = st.dictionaries(

@@ -26,16 +26,20 @@ class Index:
 
 
 BLOCK_BITS: Final = 5
-"""Addresses are looked for in blocks of 32, so that full ones are passed over at once."""
+"""Numbers are looked for in blocks of 32, so that full ones are passed over at once."""
 
 
-def address_block(number: int) -> int:
+def block_of(number: int) -> int:
     return number >> BLOCK_BITS
 
 
 INDEXES: Final[Mapping[str, Index]] = {
     "network.segment": Index(
         kind="network", keys=lambda n: [(n.network_type.value, n.physical_network, n.segmentation_id)]
+    ),
+    "network.segment_block": Index(
+        kind="network",
+        keys=lambda n: [(n.network_type.value, block_of(n.segmentation_id))] if n.segmentation_id else [],
     ),
     "subnet.network": Index(kind="subnet", keys=lambda s: [s.network_id]),
     "port.network": Index(kind="port", keys=lambda p: [p.network_id]),
@@ -51,7 +55,7 @@ INDEXES: Final[Mapping[str, Index]] = {
     "port.subnet": Index(kind="port", keys=lambda p: {f.subnet_id for f in p.fixed_ips}),
     "port.address": Index(kind="port", keys=lambda p: [(f.subnet_id, f.ip_address) for f in p.fixed_ips]),
     "port.address_block": Index(
-        kind="port", keys=lambda p: {(f.subnet_id, address_block(int(IPv4Address(f.ip_address)))) for f in p.fixed_ips}
+        kind="port", keys=lambda p: {(f.subnet_id, block_of(int(IPv4Address(f.ip_address)))) for f in p.fixed_ips}
     ),
     "port.mac": Index(kind="port", keys=lambda p: [(p.network_id, p.mac_address)]),
     "port.failed": Index(kind="port", keys=lambda p: [p.host] if p.vif_type == model.VIF_BINDING_FAILED else []),
@@ -110,6 +114,14 @@ def reindexed(
             parted = _halved((pair for pair in gone if pair not in new), half)
             joined = _halved((pair for pair in come if pair not in old), half)
             yield pairing, _moved(indexes[pairing], parted, joined)
+
+
+def in_open_blocks(index: Found, scope: str, first: int, last: int) -> Iterator[int]:
+    """The numbers from `first` to `last`, lowest first, but for those whose (scope, block) is full in the index."""
+    for block in range(block_of(first), block_of(last) + 1):
+        if len(index.get((scope, block), ())) < 1 << BLOCK_BITS:
+            start = block << BLOCK_BITS
+            yield from range(max(first, start), min(last, start + (1 << BLOCK_BITS) - 1) + 1)
 
 
 def _moves(

@@ -11,7 +11,7 @@ from warren.core.ids import MacAddress
 from warren.core.state import FixedIp
 from warren.server import model
 from warren.server.context import new_mac
-from warren.server.indexes import BLOCK_BITS, address_block
+from warren.server.indexes import in_open_blocks
 from warren.server.model import Pool
 from warren.server.snapshot import Snapshot
 
@@ -43,12 +43,8 @@ def _candidates(now: Snapshot, subnet: model.Subnet) -> Iterator[str]:
     """The addresses of the pools, lowest first, without most of those that are taken."""
     for pool in subnet.allocation_pools:
         first, last = int(IPv4Address(pool.start)), int(IPv4Address(pool.end))
-        for block in range(address_block(first), address_block(last) + 1):
-            if len(now.ids("port.address_block", (subnet.id, block))) == 1 << BLOCK_BITS:
-                continue
-            start = block << BLOCK_BITS
-            for number in range(max(first, start), min(last, start + (1 << BLOCK_BITS) - 1) + 1):
-                yield str(IPv4Address(number))
+        for number in in_open_blocks(now.index("port.address_block"), subnet.id, first, last):
+            yield str(IPv4Address(number))
 
 
 def first_free(now: Snapshot, subnet: model.Subnet, taken: frozenset[str] = frozenset()) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from warren.server import model
-from warren.server.indexes import EMPTY, Indexes, reindexed
+from warren.server.indexes import EMPTY, Found, Indexes, reindexed
 from warren.server.model import Key, Resource, key_of
 from warren.server.persistent import PersistentMap
 
@@ -88,7 +88,7 @@ class Snapshot:
     def size(self, cls: type[T]) -> int:
         return len(self._resources[cls.kind])
 
-    def index(self, name: str) -> Mapping[Hashable, frozenset[str]]:
+    def index(self, name: str) -> Found:
         return self._indexes[name]
 
     def ids(self, index: str, key: Hashable) -> frozenset[Any]:

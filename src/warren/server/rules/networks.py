@@ -10,6 +10,7 @@ from warren.server import model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.attributes.port import AUTO_DELETED
 from warren.server.context import Context, new_id
+from warren.server.indexes import in_open_blocks
 from warren.server.rules.found import named, owned, project_of
 from warren.server.rules.security_groups import with_default_group
 from warren.server.snapshot import Change, Snapshot
@@ -131,7 +132,8 @@ def _segmentation_id(now: Snapshot, context: Context, network_type: NetworkType,
             raise Conflict("TunnelIdInUse", f"Unable to create the network. The tunnel ID {asked} is in use.")
         return SegmentationId(asked)
     first, last = context.offer.segment_ranges[network_type]
-    found = next((number for number in range(first, last + 1) if is_free(number)), None)
+    numbers = in_open_blocks(now.index("network.segment_block"), network_type.value, first, last)
+    found = next(filter(is_free, numbers), None)
     if found is None:
         message = "Unable to create the network. No tenant network is available for allocation."
         raise Conflict("NoNetworkAvailable", message)
