@@ -4,7 +4,7 @@ Joins the pure parts with the store, the clock and the agents' heartbeats. Knows
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -69,7 +69,7 @@ class Service:
             NotFound: it is not there for this caller.
         """
         now = self.store.current()
-        found = self._row(visible(now, resource.cls, resource_id, self.context(caller)))
+        found = self._reading(resource)(visible(now, resource.cls, resource_id, self.context(caller)))
         return shown(resource.table, now, found, caller, fields)
 
     def listed(
@@ -84,8 +84,8 @@ class Service:
         now = self.store.current()
         if resource.cls is model.SecurityGroup and caller.project_id and caller.may_write:
             now = self._with_default_group(now, caller)
-        seen = (self._row(one) for one in now.all(resource.cls) if policy.sees(now, caller, one))
-        page = query.select(now, resource.table, seen, asked)
+        seen = (one for one in now.all(resource.cls) if policy.sees(now, caller, one))
+        page = query.select(now, resource.table, map(self._reading(resource), seen), asked)
         return [shown(resource.table, now, one, caller, asked.fields) for one in page.resources], page
 
     def _with_default_group(self, now: Snapshot, caller: Caller) -> Snapshot:
@@ -95,10 +95,12 @@ class Service:
         context = self.context(caller)
         return self._commit(caller, lambda now: with_default_group(now, context, caller.project_id))
 
-    def _row(self, resource: Any) -> Any:
-        if not isinstance(resource, model.Agent):
-            return resource
-        return agent_row(resource, self.hosts.alive(), self.hosts.heartbeats())
+    def _reading(self, resource: ApiResource) -> Callable[[Any], Any]:
+        """How one is read: as it is stored; an agent with what is known of its host now."""
+        if resource.cls is not model.Agent:
+            return lambda one: one
+        alive, heard_at = self.hosts.alive(), self.hosts.heartbeats()
+        return lambda agent: agent_row(agent, alive, heard_at)
 
     # Writing
 
@@ -143,7 +145,8 @@ class Service:
         policy.require_writer(caller, f"update_{resource.name}")
         asked = on_update(resource.table, body, caller)
         after = self._commit(caller, lambda now: resource.update(now, context, resource_id, asked))
-        return shown(resource.table, after, self._row(after.of(resource.cls, resource_id)), caller, frozenset())
+        changed = self._reading(resource)(after.of(resource.cls, resource_id))
+        return shown(resource.table, after, changed, caller, frozenset())
 
     def delete(self, caller: Caller, resource: ApiResource, resource_id: str) -> None:
         """Delete a resource.
