@@ -31,7 +31,7 @@ class Reported:
 def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Reported:
     """What to store of a report from `host`, which is among `context.alive`.
 
-    A host that is new, or that says something new of itself, may get routers, DHCP servers and failed bindings at once.
+    A host that is new, or that can now do other things, may get routers, DHCP servers and failed bindings at once.
 
     Raises:
         Invalid: the report says of the host what cannot be; other hosts would be told it.
@@ -40,9 +40,10 @@ def report(now: Snapshot, context: Context, host: HostName, said: Report) -> Rep
     _check(said)
     _check_vtep_is_free(now, context, host, said.vtep_ip)
     change = _host(now, context, host, said)
-    if change:
-        change = change.then(place_all(now.after(change), context))
     after = now.after(change)
+    if _abilities(after, host) != _abilities(now, host):
+        change = change.then(place_all(after, context))
+        after = now.after(change)
     ports, foreign_ports = _ports(after, context, host, said)
     routers, foreign_routers = _routers(after, context, host, said)
     return Reported(change.then(ports, routers), (*foreign_ports, *foreign_routers))
@@ -96,6 +97,13 @@ def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Chan
     gone = [agent for agent_type, agent in rows.items() if agent_type not in types]
     same = now.get(model.Host, host) == described
     return Change.put(*([] if same else [described]), *new).then(Change.delete(*gone))
+
+
+def _abilities(now: Snapshot, host: HostName) -> object:
+    """What decides what may run on a host: not when its agent was started, nor what is wrong there at the moment."""
+    there = now.get(model.Host, host)
+    described = there and (there.roles, there.tunnel_types, there.bridge_mappings, there.plug)
+    return described, now.ids("agent.host", host)
 
 
 def _ports(now: Snapshot, context: Context, host: HostName, said: Report) -> tuple[Change, list[str]]:
