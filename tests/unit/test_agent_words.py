@@ -50,6 +50,36 @@ def test_before_and_after_never_read_the_same(lines: Lines) -> None:
     assert [(line["had"], line["want"]) for line in lines] == [("7", "1"), ("nothing", "x")]
 
 
+TEXTS: Wording[str, str] = Wording(event="text", where=lambda key, _: {"key": key}, text=str, because=str)
+
+
+def said_of(had: str, want: str, lines: Lines) -> tuple[str, str]:
+    say(plan({"a": want}, {"a": had}), TEXTS, {"a": want}, now())
+    return lines[-1]["had"], lines[-1]["want"]
+
+
+def test_of_two_texts_only_the_lines_that_differ_are_said(lines: Lines) -> None:
+    hosts = [f"fa:16:3e:00:{number:04x},10.0.0.{number}" for number in range(1000)]
+    want = "\n".join(hosts)
+    assert said_of(want.replace(hosts[7], "x"), want, lines) == ("x", hosts[7])
+    assert said_of(want + "\nx", want, lines) == ("x", "all but that")
+    assert said_of("\n".join(hosts[1:]), want, lines) == ("all but that", hosts[0])
+    had, missing = said_of("x\ny", want, lines)
+    assert had == "x\ny"
+    assert missing.splitlines()[-2:] == [hosts[9], "… and 990 lines more"]
+
+
+def test_of_long_values_that_part_late_it_is_said_where(lines: Lines) -> None:
+    for glue in (",", "\n"):
+        ports = [f"output:{number}" for number in range(1000)]
+        swapped = [*ports[:900], ports[901], ports[900], *ports[902:]]
+        had, want = said_of(glue.join(swapped), glue.join(ports), lines)
+        assert f"output:901{glue}output:900" in had
+        assert f"output:900{glue}output:901" in want
+        assert max(len(had), len(want)) < 2100
+    assert said_of("nothing more", ",".join(ports), lines)[1].endswith("letters more")
+
+
 def test_what_follows_from_a_new_state_or_is_seen_for_the_first_time_is_no_repair(lines: Lines) -> None:
     say(plan({"a": 2}, {"a": 1, "b": 1}), WORDS, {"a": 1, "b": 1}, now())
     say(plan({"a": 2}, {"a": 1}), WORDS, None, now())

@@ -5,7 +5,8 @@ follows from a new desired state is only worth a line when one looks closely.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -20,6 +21,14 @@ V = TypeVar("V")
 
 REPAIRS_SAID: Final = 20
 """Of one plan; after a restart of the switch there are thousands, and one line says how many."""
+
+LINES_SAID: Final = 10
+"""Of those that only one of two texts has; the others are not said."""
+ALL_BUT_THAT: Final = "all but that"
+LETTERS_SAID: Final = 2000
+"""Of each value: a flood list may have a thousand ports."""
+LETTERS_BEFORE: Final = 100
+"""So much of what two long values have in common is said before they part."""
 
 log = structlog.get_logger()
 
@@ -82,6 +91,7 @@ def _line(change: Change[K, V], wording: Wording[K, V], now: Pass) -> dict[str, 
     had, want = ("nothing" if each is None else wording.text(each) for each in (change.had, change.want))
     if had == want:  # they differ in what is not worth a word usually, a flow's cookie for instance
         had, want = str(change.had), str(change.want)
+    had, want = _what_differs(had, want)
     return {
         **wording.where(change.key, value),
         "had": had,
@@ -89,3 +99,34 @@ def _line(change: Change[K, V], wording: Wording[K, V], now: Pass) -> dict[str, 
         "because": because,
         "revision": now.state.revision,
     }
+
+
+def _what_differs(had: str, want: str) -> tuple[str, str]:
+    """Two values as far as a person needs them: of texts the lines that only one has, and not too much of either."""
+    before, after = had.splitlines(), want.splitlines()
+    if len(before) < 2 or len(after) < 2:
+        return _bounded(had, want), _bounded(want, had)
+    gone, new = _without(before, after), _without(after, before)
+    if not gone and not new:  # the same lines in another order, and perhaps not to the same end
+        return _bounded(had, want), _bounded(want, had)
+    return _said(gone or [ALL_BUT_THAT]), _said(new or [ALL_BUT_THAT])
+
+
+def _without(lines: Iterable[str], others: Iterable[str]) -> list[str]:
+    return list((Counter(lines) - Counter(others)).elements())
+
+
+def _said(lines: list[str]) -> str:
+    more = [f"… and {len(lines) - LINES_SAID} lines more"] if len(lines) > LINES_SAID else []
+    return _bounded("\n".join([*lines[:LINES_SAID], *more]), "")
+
+
+def _bounded(text: str, other: str) -> str:
+    """A text, or where it is long what is in it from just before it is another than `other`."""
+    if len(text) <= LETTERS_SAID:
+        return text
+    parts_at = next((at for at, (mine, its) in enumerate(zip(text, other, strict=False)) if mine != its), 0)
+    begin = max(0, parts_at - LETTERS_BEFORE)
+    rest = len(text) - begin - LETTERS_SAID
+    more = f"… and {rest} letters more" if rest > 0 else ""
+    return f"{'…' if begin else ''}{text[begin : begin + LETTERS_SAID]}{more}"
