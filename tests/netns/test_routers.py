@@ -9,7 +9,10 @@ import pytest
 from warren.agent.drivers import conntrack, netlink, netns
 from warren.agent.drivers.command import run
 from warren.agent.drivers.namespaces import Announcement, Namespaces, Outcome, announce
+from warren.agent.loop import AUDIT, Pass, Reason, Source
+from warren.agent.stages.namespaces import Namespaces as Stage
 from warren.core import names
+from warren.core.ids import RouterId
 from warren.core.state import FloatingIp, HostState, Route
 from warren.namespaces import Key, Setting, render
 from warren.reconcile.plan import Plan, plan
@@ -331,6 +334,23 @@ def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
     converge(town.state())
     assert sorted(run(["ip", "-n", town.namespace, "route"]).splitlines()) == routes
     assert "IP 203.0.113.10 > 203.0.113.1" in senders_seen(town.world, town.red, "203.0.113.1")
+
+
+def test_a_router_that_cannot_be_made_has_no_event_read_the_others() -> None:
+    town, stage = Town(), Stage()
+    port = town.site.port(town.site.red, 9)
+    cannot = replace(town.router, id=RouterId("cannot"), gateway_port_id=None, interface_port_ids=(port.id,))
+    state = town.site.state(town.router, cannot, port)
+
+    def settled(*reasons: Reason) -> tuple[int, bool]:
+        outcome = stage.run(Pass(state=state, reasons=frozenset(reasons)))
+        assert outcome.wrong.keys() == {cannot.key, port.key}
+        return outcome.changes, "default" in run(["ip", "-n", town.namespace, "route"])
+
+    settled(AUDIT)
+    run(["ip", "-n", town.namespace, "route", "delete", "default"])
+    assert settled(Reason(Source.LINKS, names.router_namespace(cannot.id))) == (0, False)
+    assert settled(Reason(Source.LINKS, town.namespace)) == (1, True)
 
 
 def test_rules_and_interfaces_that_are_not_warrens_stay() -> None:

@@ -21,7 +21,7 @@ class Namespaces:
     def __init__(self) -> None:
         self._driver = Driver()
         self._settled: Mapping[Key, Setting] | None = None
-        """What was desired when all was last read back as desired."""
+        """What was last read back, as far as whole namespaces were as desired; None: that is not known."""
         self._known: Mapping[Key, Setting] | None = None
         """What was right when it was last read back."""
 
@@ -53,10 +53,9 @@ class Namespaces:
         )
         if missing := {key.name for key in settled.left.add if key.kind is Kind.LINK}:
             now.lost_interfaces |= {name for name in missing if not netlink.is_there(name)}
-        wrong = wrong_owners(settled.left, settled.failed, desired)
-        if not wrong:
-            self._settled = desired
+        self._settled = _right(desired, settled.left)
         self._known = {**self._elsewhere(scope), **seen_right(_within(scope, desired), settled.stuck)}
+        wrong = wrong_owners(settled.left, settled.failed, desired)
         return Outcome(stage=self.name, changes=settled.changes, wrong=wrong)
 
     def _elsewhere(self, scope: frozenset[str] | None) -> dict[Key, Setting]:
@@ -78,6 +77,12 @@ class Namespaces:
 def _expecting(desired: Mapping[Key, Setting]) -> set[str]:
     """The namespaces whose interfaces are on the host, and so not yet where they belong."""
     return {key.namespace for key in desired if key.kind is Kind.LINK and netlink.is_there(key.name)}
+
+
+def _right(desired: Mapping[Key, Setting], left: Plan[Key, Setting]) -> dict[Key, Setting]:
+    """What is desired in namespaces of which nothing is left to do, and what should go and is there."""
+    wrong = {key.namespace for key in (*left.add, *left.change, *left.remove)}
+    return {key: setting for key, setting in desired.items() if key.namespace not in wrong} | dict(left.remove)
 
 
 def _within(scope: frozenset[str] | None, desired: Mapping[Key, Setting]) -> dict[Key, Setting]:
