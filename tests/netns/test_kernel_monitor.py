@@ -45,10 +45,12 @@ def wait_for(events: Queue[Event], wanted: Event) -> None:
     [
         (("ip", "link", "add", "x0", "type", "bridge"), Kind.LINKS),
         (("ip", "address", "add", "192.0.2.1/24", "dev", "lo"), Kind.LINKS),
+        (("ip", "rule", "add", "pref", "100", "lookup", "7"), Kind.LINKS),
+        (("ip", "-6", "rule", "add", "pref", "100", "lookup", "7"), Kind.LINKS),
         (("sysctl", "-qw", "net.ipv4.ip_forward=1"), Kind.LINKS),
         (("iptables", "-N", "warren-x"), Kind.RULES),
     ],
-    ids=["link", "address", "forwarding", "rule"],
+    ids=["link", "address", "routing rule", "IPv6 routing rule", "forwarding", "rule"],
 )
 def test_a_change_on_the_host_and_in_a_watched_namespace_is_told_with_its_place(
     host: str, heard: tuple[KernelMonitor, Queue[Event]], command: tuple[str, ...], kind: Kind

@@ -299,6 +299,13 @@ FAULTS = {
     "route of a subnet added with a metric": "ip -n {namespace} route add 10.1.0.0/24 via 203.0.113.99 metric 50",
     "route for a type of service added": "ip -n {namespace} route add 10.1.0.0/24 tos 0x8 via 203.0.113.99",
     "route with two ways added": "ip -n {namespace} route add 10.1.0.0/26 nexthop dev {interface} nexthop dev lo",
+    "route in the table of own addresses added": "ip -n {namespace} route add 203.0.113.1/32 dev lo table local",
+    "addresses of others taken for own ones": "ip -n {namespace} route add local 203.0.113.0/30 dev lo",
+    "route of an own address removed": "ip -n {namespace} route delete local 10.1.0.1 dev {interface} table local",
+    "routing rule added": "ip -n {namespace} rule add pref 100 from 10.1.0.0/24 iif {interface} lookup 7",
+    "routing rule added twice": "ip -n {namespace} rule add pref 32766 ipproto icmp lookup main",
+    "routing rule to nowhere added": "ip -n {namespace} rule add not fwmark 0x1/0xff blackhole",
+    "routing rules flushed": "ip -n {namespace} rule flush",
     "route added": "ip -n {namespace} route add 198.51.100.0/24 via 203.0.113.99",
     "rules flushed": "ip netns exec {namespace} iptables -t nat -F",
     "rule removed": "ip netns exec {namespace} iptables -t nat -D warren-l3-snat 1",
@@ -316,12 +323,17 @@ FAULTS = {
 }
 
 
+def routing_of(namespace: str) -> list[str]:
+    shown = (["rule"], ["-6", "rule"], ["route"], ["route", "show", "table", "local"])
+    return sorted(line for words in shown for line in run(["ip", "-n", namespace, *words]).splitlines())
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
     town = Town()
     town.float(50, "10.1.0.8")
     interface = names.router_interface(town.site.red_port.id)
-    routes = sorted(run(["ip", "-n", town.namespace, "route"]).splitlines())
+    routes = routing_of(town.namespace)
     run(FAULTS[fault].format(namespace=town.namespace, interface=interface).split())
     if fault == "namespace deleted":
         wait_until(
@@ -332,7 +344,7 @@ def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
         plug_in(names.router_gateway(town.site.gateway_port.id), town.site.outside)
     assert difference(town.state())
     converge(town.state())
-    assert sorted(run(["ip", "-n", town.namespace, "route"]).splitlines()) == routes
+    assert routing_of(town.namespace) == routes
     assert "IP 203.0.113.10 > 203.0.113.1" in senders_seen(town.world, town.red, "203.0.113.1")
 
 

@@ -95,7 +95,7 @@ def test_what_the_state_does_not_have_yet_is_left_out() -> None:
     site = Site()
     whole = site.state().objects
     lone = HostState({key: whole[key] for key in (site.router.key, site.dhcp.key, site.red_port.key)})
-    assert {key.kind for key in render(lone)} == {Kind.NAMESPACE, Kind.SYSCTL, Kind.CHAIN}
+    assert {key.kind for key in render(lone)} == {Kind.NAMESPACE, Kind.SYSCTL, Kind.LOOKUP, Kind.CHAIN}
     assert servers(lone, "/run/x") == {}
 
 

@@ -27,7 +27,7 @@ class Source(str, Enum):
     PORTS = "ports"
     """A port of the switch is kept from something by OpenFlow."""
     LINKS = "links"
-    """Links, addresses, routes or forwarding, with the name of a namespace; empty: the host's own."""
+    """Links, addresses, routes, their rules or forwarding, with the name of a namespace; empty: the host's own."""
     RULES = "rules"
     """iptables rules, with the name of a namespace likewise."""
     NAMES = "names"

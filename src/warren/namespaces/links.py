@@ -18,6 +18,11 @@ COMMON: Final = {
     "net/ipv6/conf/default/autoconf": "0",
 }
 FORWARDING: Final = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+LOOKUPS: Final = {
+    "ipv4": "pref 0 lookup local\npref 32766 lookup main\npref 32767 lookup default",
+    "ipv6": "pref 0 lookup local\npref 32766 lookup main",
+}
+"""Routing policy rules as the kernel makes them with a namespace; others would take packets past its routes."""
 IPV6_OFF: Final = ("net/ipv6/conf/all/disable_ipv6", "net/ipv6/conf/default/disable_ipv6")
 SYSCTLS: Final = (*COMMON, *FORWARDING, *IPV6_OFF)
 """Every sysctl that a namespace of Warren's has set, before an interface is in it."""
@@ -50,6 +55,8 @@ def namespace(name: str, owner: str, *, forwards: bool, has_ipv6: bool) -> Itera
     }
     for path, value in sysctls.items():
         yield Key(name, Kind.SYSCTL, path), Setting(value=value, owner=owner, reason=f"a namespace of {owner}")
+    for family, rules in LOOKUPS.items():
+        yield Key(name, Kind.LOOKUP, family), Setting(value=rules, owner=owner, reason=f"the routes of {owner} hold")
 
 
 def link(name: str, interface: str, port: Port, network: Network) -> Iterator[tuple[Key, Setting]]:

@@ -31,6 +31,8 @@ class Kind(str, Enum):
     ROUTE = "route"
     """Destination prefix or `default`, with an unusual metric or TOS -> `via <address>`, `dev <interface>`; as read, a
     word for one that leads nowhere or several ways."""
+    LOOKUP = "lookup"
+    """`ipv4` or `ipv6` -> the routing policy rules that `ip rule` shows, one a line, as it takes them."""
     PROCESS = "process"
     """`dnsmasq` -> its arguments, one a line."""
     FILE = "file"

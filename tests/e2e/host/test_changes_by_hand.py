@@ -147,7 +147,7 @@ DRIFTS: list[tuple[Callable[[Estate], None], tuple[str, ...]]] = [
     (mark_changed, ("ovsdb.repair", "row=port/patch-tun", "warren=nobody", "warren=bridge")),
     (tunnel_changed, ("ovsdb.repair", "row=port/vxlan-0a090002", "remote_ip=10.9.0.77", "peer/compute1")),
     (router_route_removed, ("setting.repair", "kind=route", "name=default", "had=nothing", "gateway of subnet")),
-    (subnets_route_removed, ("setting.repair", "kind=address", "without its subnet's route", "want=there")),
+    (subnets_route_removed, ("setting.repair", "kind=address", "without its routes", "want=there")),
     (router_forwarding_switched_off, ("setting.repair", "kind=sysctl", "name=net/ipv4/ip_forward", "had=0", "want=1")),
     (router_address_added, ("setting.repair", "kind=address", "192.0.2.7", "want=nothing")),
     (router_rules_removed, ("setting.repair", "kind=chain", "warren-l3-snat", "because=")),

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 from warren.agent.drivers import netns
 from warren.core.errors import Rejected, Unreachable
 
-LINK_GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400 | 1 << 23 | 1 << 24
-"""RTMGRP_LINK, IPv4 and IPv6 addresses, IPv4 and IPv6 routes, IPv4 and IPv6 netconf: forwarding and rp_filter."""
+LINK_GROUPS: Final = 0x1 | 0x10 | 0x40 | 1 << 7 | 0x100 | 0x400 | 1 << 18 | 1 << 23 | 1 << 24
+"""RTMGRP_LINK; addresses, routes and their rules of IPv4, then of IPv6; netconf of both: forwarding and rp_filter."""
 NETLINK_NETFILTER: Final = 12
 RULE_GROUPS: Final = 1 << 6
 """NFNLGRP_NFTABLES is group 7."""
@@ -34,7 +34,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Kind(Enum):
     """What changed."""
 
-    LINKS = "links, addresses, routes or forwarding of a namespace"
+    LINKS = "links, addresses, routes, their rules or forwarding of a namespace"
     RULES = "nftables' rules of a namespace"
     NAMES = "the namespace of a name"
     EXIT = "a process, which ended"

@@ -5,17 +5,17 @@ afterwards, so a path is taken away before rules change and laid only when they 
 rules, then links, addresses and routes.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import Final
 
-from warren.agent.drivers import arp, conntrack, iptables, netlink, netns, sysctl
+from warren.agent.drivers import arp, conntrack, iptables, netlink, netns, policy, sysctl
 from warren.agent.drivers.command import run
 from warren.core.errors import DriverError, Rejected
 from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
 from warren.namespaces import Key, Kind, Setting
-from warren.namespaces.links import SYSCTLS, own_sysctls
+from warren.namespaces.links import LOOKUPS, SYSCTLS, own_sysctls
 from warren.reconcile.plan import Plan, plan
 
 INTERFACES: Final = ("qr-", "qg-", "tap")
@@ -23,8 +23,8 @@ NOBODYS: Final = ("lo", "")
 """Where routes lead that lead nowhere; in a namespace of ours only a slip of the hand makes them."""
 ALONE: Final = "without its loopback"
 """Value of a namespace, as read, whose `lo` is down."""
-CUT_OFF: Final = "without its subnet's route"
-"""Value of an address, as read, whose connected route is missing."""
+CUT_OFF: Final = "without its routes"
+"""Value of an address, as read, of whose routes, which the kernel made with it, one is missing."""
 OURS: Final = (ROUTER_NAMESPACE_PREFIX, DHCP_NAMESPACE_PREFIX)
 
 
@@ -100,6 +100,7 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
             tables = netlink.read()
             chains = iptables.installed() if name.startswith(ROUTER_NAMESPACE_PREFIX) else {}
             sysctls = {path: sysctl.read(path) for path in SYSCTLS}
+            lookups = {family: policy.installed(family) for family in LOOKUPS}
             strays = {link.name: _strays(name, link.name) for link in tables.links if link.name.startswith(INTERFACES)}
     except Rejected:
         return  # a file of that name that is no namespace (any more): as good as absent, and made anew
@@ -107,8 +108,16 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
     yield Key(name, Kind.NAMESPACE, name), Setting(value=ALONE if is_alone else "")
     for path, number in sysctls.items():
         yield Key(name, Kind.SYSCTL, path), Setting(value=number)
+    for family, rules in lookups.items():
+        yield Key(name, Kind.LOOKUP, family), Setting(value=rules or LOOKUPS[family])  # a kernel without has none
     for chain, lines in chains.items():
         yield Key(name, Kind.CHAIN, chain), Setting(value=lines)
+    yield from _of_interfaces(name, tables, strays, anew)
+
+
+def _of_interfaces(
+    name: str, tables: netlink.Tables, strays: Mapping[str, str], anew: frozenset[str]
+) -> Iterator[tuple[Key, Setting]]:
     ours = {link.name for link in tables.links if link.name.startswith(INTERFACES)} - anew
     for link in tables.links:
         if link.name in ours:
@@ -139,17 +148,13 @@ def _own_sysctls(namespace: str, interface: str) -> dict[str, str]:
 
 
 def _is_cut_off(address: netlink.InterfaceAddress, tables: netlink.Tables) -> bool:
-    """Whether the route is missing that the kernel makes with an address, and never again if somebody removes it."""
-    network = ip_interface(address.address).network
+    """Whether a route is missing that the kernel makes with an address, and never again if somebody removes it."""
+    own = ip_interface(address.address)
     is_up = any(link.is_up for link in tables.links if link.name == address.interface)
-    return (
-        is_up
-        and network.num_addresses > 1
-        and not any(
-            route.is_connected and (route.interface, route.prefix) == (address.interface, str(network))
-            for route in tables.routes
-        )
-    )
+    wanted = [str(own.network)] if own.network.num_addresses > 1 else []
+    wanted += [f"{own.ip}/32 table local"] if own.version == 4 else []
+    connected = [each for each in tables.routes if each.is_connected and each.interface == address.interface]
+    return is_up and not {route.destination for route in connected}.issuperset(wanted)
 
 
 class _Change:
@@ -177,6 +182,7 @@ class _Change:
             self._each([(whole, "")] if whole in self._changed else [], _raise_loopback)
             self._withdraw()
             self._each(self._wanted(Kind.SYSCTL), _write_sysctl)
+            self._each(self._wanted(Kind.LOOKUP), _write_lookups)
             self._write_rules()
             self._each(self._wanted(Kind.LINK), _set_link)
             self._each(self._wanted(Kind.ADDRESS), _add_address)
@@ -260,6 +266,10 @@ def _write_sysctl(key: Key, value: str) -> None:
     sysctl.write(key.name, value)
 
 
+def _write_lookups(key: Key, value: str) -> None:
+    policy.apply(key.name, value)
+
+
 def _raise_loopback(_: Key, __: str) -> None:
     run(["ip", "link", "set", "dev", "lo", "up"])
 
@@ -279,11 +289,16 @@ def _add_address(key: Key, _: str) -> None:
 
 
 def _connect(key: Key, _: str) -> None:
-    """Make the route of an address's subnet as the kernel made it with the address."""
+    """Make the routes of an address, to itself and to its subnet, as the kernel made them with it."""
     interface, _, cidr = key.name.partition(" ")
     own = ip_interface(cidr)
-    how = ["metric", "256"] if own.version == 6 else ["scope", "link", "src", str(own.ip)]
-    run(["ip", *_family(key), "route", "replace", str(own.network), "dev", interface, "proto", "kernel", *how])
+    replace = ["ip", *_family(key), "route", "replace"]
+    by = ["dev", interface, "proto", "kernel"]
+    if own.version == 4:
+        run([*replace, "local", str(own.ip), *by, "table", "local", "scope", "host", "src", str(own.ip)])
+    if own.network.num_addresses > 1:
+        how = ["metric", "256"] if own.version == 6 else ["scope", "link", "src", str(own.ip)]
+        run([*replace, str(own.network), *by, *how])
 
 
 def _set_route(key: Key, value: str) -> None:

@@ -29,10 +29,11 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE = 1, 4, 5, 6, 9, 15
 NDA_DST: Final = 1
 NUD_INCOMPLETE, NUD_FAILED = 0x01, 0x20
-RT_TABLE_MAIN: Final = 254
+OPTION_OF_TABLE: Final = {254: (), 255: ("table local",), 253: ("table default",)}
+"""The tables that packets are looked up in where nobody adds rules, and how a route in one is spelled."""
 RTPROT_KERNEL: Final = 2
 RTN_UNICAST: Final = 1
-LEADS_NOWHERE: Final = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
+LEADS_NOWHERE: Final = {2: "local", 6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 """Types of routes by which no packet goes on, as ip-route(8) names them."""
 USUAL_METRIC: Final = {socket.AF_INET: 0, socket.AF_INET6: 1024}
 """Of a route that somebody adds without one."""
@@ -67,12 +68,12 @@ class InterfaceAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledRoute:
-    """A route of the main table. Several may have one prefix, each with other options."""
+    """A route of a table that is looked up. Several may have one prefix, each with other options."""
 
     prefix: str
     """`default`, or `::/0` for IPv6's default, where it is for everything."""
     options: str
-    """`metric <number>` and `tos <number>`, as far as they are not the usual ones."""
+    """`table <name>`, `metric <number>` and `tos <number>`, as far as they are not the usual ones."""
     by: str
     """`via <address>`, `dev <interface>`, `nexthops` for several, or a word of `LEADS_NOWHERE`."""
     interface: str
@@ -164,10 +165,10 @@ def _links(kernel: socket.socket) -> Iterator[Link]:
         yield Link(
             name=found[IFLA_IFNAME].rstrip(b"\0").decode(),
             mac_address=found.get(IFLA_ADDRESS, b"").hex(":"),
-            mtu_bytes=_number(found.get(IFLA_MTU)),
+            mtu_bytes=number(found.get(IFLA_MTU)),
             is_up=bool(flags & IFF_UP),
             index=index,
-            master=_number(found.get(IFLA_MASTER)),
+            master=number(found.get(IFLA_MASTER)),
             kind=info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(),
         )
 
@@ -185,12 +186,12 @@ def _routes(kernel: socket.socket, links: dict[int, str]) -> Iterator[InstalledR
     for message in dump(kernel, RTM_GETROUTE, RTM_NEWROUTE):
         family, length, _, tos, table, protocol, _, kind = struct.unpack_from("=BBBBBBBB", message)
         found = attributes(message, 12)
-        table = _number(found.get(RTA_TABLE)) or table
-        if table != RT_TABLE_MAIN or not (kind == RTN_UNICAST or kind in LEADS_NOWHERE):
+        table = number(found.get(RTA_TABLE)) or table
+        if table not in OPTION_OF_TABLE or not (kind == RTN_UNICAST or kind in LEADS_NOWHERE):
             continue
         everything = "default" if family == socket.AF_INET else "::/0"
-        metric = _number(found.get(RTA_PRIORITY))
-        options = [f"tos {tos:#x}"] if tos else []
+        metric = number(found.get(RTA_PRIORITY))
+        options = [*OPTION_OF_TABLE[table], *([f"tos {tos:#x}"] if tos else [])]
         options += [f"metric {metric}"] if metric != USUAL_METRIC.get(socket.AddressFamily(family)) else []
         interface, by = _way(found, links)
         yield InstalledRoute(
@@ -206,7 +207,7 @@ def _way(found: dict[int, bytes], links: dict[int, str]) -> tuple[str, str]:
     """(interface, by what) of a route; `struct rtnexthop` of linux/rtnetlink.h for several next hops."""
     if several := found.get(RTA_MULTIPATH):
         return links.get(struct.unpack_from("=HBBi", several)[3], ""), "nexthops"
-    interface, gateway = links.get(_number(found.get(RTA_OIF)), ""), found.get(RTA_GATEWAY)
+    interface, gateway = links.get(number(found.get(RTA_OIF)), ""), found.get(RTA_GATEWAY)
     return interface, f"via {ip_address(gateway)}" if gateway else f"dev {interface}"
 
 
@@ -279,5 +280,6 @@ def attribute(kind: int, payload: bytes) -> bytes:
     return _attribute.pack(size, kind) + payload + bytes(-size % 4)
 
 
-def _number(raw: bytes | None) -> int:
+def number(raw: bytes | None) -> int:
+    """The number that an attribute holds, in this machine's order; 0 where there is none."""
     return int.from_bytes(raw, sys.byteorder) if raw else 0

@@ -89,6 +89,7 @@ def _is_captured(host: Host, key: Key) -> bool:
         Kind.CHAIN6: namespace.ip6tables is not None,
         Kind.SET: namespace.sets is not None,
         Kind.SYSCTL: key.name.replace("/", ".") in namespace.sysctls,
+        Kind.LOOKUP: False,  # of every estate, with or without intent, `routing` says what is wrong with its rules
     }.get(key.kind, namespace.is_complete)
 
 
