@@ -41,8 +41,8 @@ class StateDirectory:
             holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(lock)
             raise Unmet(
-                f"another agent (process {holder}) works with {self._path}: stop it first, "
-                "or give this one another state_dir"
+                f"another agent (process {holder}) works with {self._path}: stop it first; "
+                "two agents can only be on two hosts, each with a state_dir of its own"
             ) from error
         self._lock = lock
         with suppress(OSError):  # a full disk; the lock holds all the same, only its holder's number is not said

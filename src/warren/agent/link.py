@@ -69,16 +69,16 @@ class StateLink:
         with self._lock:
             return self._session.remembered()
 
-    def start(self) -> None:
-        """Follow in the background; ends with the process."""
-        threading.Thread(target=self.follow, name="state-link", daemon=True).start()
+    def start(self, agent: str = "") -> None:
+        """Follow in the background, as the host's agent of that name or as one who looks; ends with the process."""
+        threading.Thread(target=self.follow, args=[agent], name="state-link", daemon=True).start()
 
-    def follow(self) -> None:
+    def follow(self, agent: str) -> None:
         """Converse with the server, again and again; never returns."""
         waits, said = delays(), ""
         while True:
             try:
-                self._converse()
+                self._converse(agent)
             except DriverError as error:
                 if self.is_connected:
                     waits, said = delays(), ""
@@ -88,13 +88,13 @@ class StateLink:
             self.is_connected = False
             time.sleep(next(waits))
 
-    def _converse(self) -> None:
+    def _converse(self, agent: str) -> None:
         """One conversation, until it breaks or does not fit any more.
 
         Raises:
             Unreachable, Rejected: as `Server.stream`.
         """
-        for message in self._server.stream(self._session.resume_point()):
+        for message in self._server.stream(self._session.resume_point(), agent):
             with self._lock:
                 heard = self._session.received(message)
             if heard is Heard.OUT_OF_STEP:

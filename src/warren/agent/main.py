@@ -60,7 +60,10 @@ class Agent:
         self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
         self._wake = Wake()
         server = Server(config.server, config.host, config.roles)
-        self._reporter = Reporter(server, _identity(config, self._layout), config.report_interval_s)
+        identity = _identity(config, self._layout)
+        self._name = str(identity.started_at)
+        """What this process alone is called."""
+        self._reporter = Reporter(server, identity, config.report_interval_s)
         self._link = StateLink(server, _remembered(self._disk), self._state_changed, self._server_found)
         self._remembered = self._link.state
 
@@ -80,7 +83,7 @@ class Agent:
             datapath_type=self._layout.datapath_type,
             revision=self._remembered.revision if self._remembered else None,
         )
-        self._link.start()
+        self._link.start(self._name)
         self._reporter.start()
         watch = Watch(self._config, self._wake)
         while True:
@@ -99,7 +102,7 @@ class Agent:
         """
         if not is_dry:
             self._disk.hold()
-        self._link.start()
+        self._link.start("" if is_dry else self._name)
         self._wake.wait(wait_s)
         state = self._link.state
         if state is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection as PooledConnection
@@ -71,14 +71,19 @@ class Server:
         self._host = host
         self._roles = roles
 
-    def stream(self, resume_point: tuple[str, int] | None) -> Iterator[StateMessage]:
+    def stream(self, resume_point: tuple[str, int] | None, agent: str = "") -> Iterator[StateMessage]:
         """Every message of one conversation, as it arrives; ends only by raising.
+
+        With a name in `agent` (when this process started) it is the host's agent that asks, of which there is one.
 
         Raises:
             Unreachable: no connection, or it broke, or was silent for too long.
             Rejected: the server refused, or sent what is no message.
         """
-        query = f"?epoch={quote(resume_point[0], safe='')}&revision={resume_point[1]}" if resume_point else ""
+        asked = {"agent": agent} if agent else {}
+        if resume_point:
+            asked |= {"epoch": resume_point[0], "revision": str(resume_point[1])}
+        query = f"?{urlencode(asked)}" if asked else ""
         response = self._request("GET", f"state{query}", None, SILENCE_TIMEOUT_S)
         try:
             if response.status != HTTPStatus.OK:

@@ -1,9 +1,9 @@
 """What travels between server and agent, as JSON.
 
-Server to agent, one line each on a long-lived response to `GET /agent/v1/hosts/<host>/state?epoch=…&revision=…`:
-a `snapshot` first (or, where the server can resume from the revision asked for, a `delta` or `keepalive` at once), then
-`delta` after `delta`, and a `keepalive` when nothing happened for a while. Agent to server: a `Report` by
-`POST /agent/v1/hosts/<host>/report`.
+Server to agent, one line each on a long-lived response to
+`GET /agent/v1/hosts/<host>/state?agent=…&epoch=…&revision=…`: a `snapshot` first (or, where the server can resume from
+the revision asked for, a `delta` or `keepalive` at once), then `delta` after `delta`, and a `keepalive` when nothing
+happened for a while. Agent to server: a `Report` by `POST /agent/v1/hosts/<host>/report`.
 
 Law: applying every delta gives what a fresh snapshot gives.
 """

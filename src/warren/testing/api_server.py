@@ -148,9 +148,10 @@ class Agent:
         path = f"{self._server.url}/agent/v1/hosts/{self.host}/report"
         return self._http.request("POST", path, body=encode(report), headers=self.headers).status
 
-    def stream(self, epoch: str = "", revision: int = -1) -> urllib3.BaseHTTPResponse:
-        """The open state stream: read lines from it, and release it."""
-        path = f"{self._server.url}/agent/v1/hosts/{self.host}/state?epoch={epoch}&revision={revision}"
+    def stream(self, epoch: str = "", revision: int = -1, agent: str = "") -> urllib3.BaseHTTPResponse:
+        """The open state stream: read lines from it, and release it. With a name in `agent` it is its."""
+        query = f"agent={agent}&epoch={epoch}&revision={revision}"
+        path = f"{self._server.url}/agent/v1/hosts/{self.host}/state?{query}"
         return self._http.request("GET", path, headers=self.headers, preload_content=False)
 
     def close(self) -> None:

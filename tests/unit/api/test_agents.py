@@ -1,5 +1,6 @@
 """Agents: their reports and streams, and what binding and status make of them."""
 
+import threading
 from pathlib import Path
 
 import msgspec
@@ -164,3 +165,55 @@ def test_a_stream_without_news_says_so_at_once(tmp_path: Path) -> None:
         first = msgspec.json.decode(agent.stream(known["epoch"], known["revision"]).readline())
         assert (first["type"], first["revision"]) == ("keepalive", known["revision"])
         agent.close()
+
+
+def begun(stream: urllib3.BaseHTTPResponse) -> urllib3.BaseHTTPResponse:
+    assert stream.status == 200
+    assert msgspec.json.decode(stream.readline())["type"] == "snapshot"
+    return stream
+
+
+def test_a_second_agent_of_a_host_is_refused_and_spoken_of_while_the_first_lives(
+    server: ApiServer, admin: Client
+) -> None:
+    first, second = server.agent("twice1", 20), server.agent("twice1", 21)
+    assert first.report(started_at=1.0) == 204
+    had = begun(first.stream(agent="1.0"))
+
+    def come_back() -> None:
+        had.read()
+        begun(first.stream(agent="1.0"))
+
+    living = threading.Thread(target=come_back)
+    living.start()
+    refused = second.stream(agent="2.0")
+    living.join()
+    assert refused.status == 409
+    sentence = "host twice1 has another agent, at 127.0.0.1, that is alive: stop one of the two"
+    assert sentence in msgspec.json.decode(refused.read())["error"]["message"]
+    assert second.report(started_at=2.0) == 409
+    assert second.stream(agent="2.0").status == 409, "nor is the first asked again"
+    assert first.report(started_at=1.0, errors=("br-int is gone",)) == 204
+    (row,) = admin.list("agents?host=twice1")
+    assert row["configurations"]["tunneling_ip"] == "10.9.0.20"
+    said, of_the_second = row["configurations"]["errors"]
+    assert said == "br-int is gone"
+    assert "a second agent of host twice1, at 127.0.0.1, is refused" in of_the_second
+    assert "agent.second host=twice1" in server.log.read_text()
+    begun(server.agent("twice1", 20).stream(agent=""))  # a dry run, beside it
+    first.close()
+    second.close()
+
+
+def test_an_agent_that_is_started_again_has_its_host_at_once_also_where_the_old_connection_still_stands(
+    server: ApiServer,
+) -> None:
+    """The one before it was killed, which ends its stream, or lost its power, which ends nothing."""
+    agent = server.agent("again1", 22)
+    for number in range(20):
+        begun(agent.stream(agent=f"{number}")).close()
+    silent = begun(server.agent("again1", 22).stream(agent="20"))
+    begun(agent.stream(agent="21"))
+    assert agent.report(started_at=21.0) == 204
+    silent.close()
+    agent.close()

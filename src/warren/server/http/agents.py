@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import structlog
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -11,6 +12,7 @@ from warren.core.ids import HostName
 from warren.core.roles import token_command
 from warren.server.http import answers
 from warren.server.http.call import body_of
+from warren.server.http.holders import Asker, Holders
 from warren.server.http.streams import StateStreams
 from warren.server.http.threads import in_thread
 from warren.server.identity.secrets import roles_of_agent
@@ -69,15 +71,18 @@ class AgentEndpoints:
     def __init__(self, service: Service, streams: StateStreams) -> None:
         self._service = service
         self._streams = streams
+        self._holders = Holders(streams.end, service.hosts.alive)
 
     async def state(self, request: Request) -> Response:
-        """`GET /agent/v1/hosts/<host>/state?epoch=E&revision=R`."""
+        """`GET /agent/v1/hosts/<host>/state?agent=A&epoch=E&revision=R`; without `agent` somebody only looks."""
         try:
             host = _credential(self._service, request).host
+            asker = Asker(request.query_params.get("agent", ""), request.client.host if request.client else "")
+            tenure = await self._holders.take(host, asker)
         except Refused as refused:
             return answers.identity_error(refused)
         known = whole(request.query_params.get("revision", ""))
-        lines = self._streams.lines(host, request.query_params.get("epoch", ""), -1 if known is None else known)
+        lines = self._streams.lines(host, request.query_params.get("epoch", ""), -1 if known is None else known, tenure)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
     async def report(self, request: Request) -> Response:
@@ -88,6 +93,8 @@ class AgentEndpoints:
             return answers.identity_error(refused)
         try:
             said = _permitted(credential, decode_report(await body_of(request, lambda: True)))
+            self._holders.check(credential.host, str(said.started_at))
+            said = replace(said, errors=(*said.errors, *self._holders.complaints(credential.host)))
             await in_thread(lambda: self._service.hosts.report(credential.host, said))
         except (Refused, Rejected) as error:
             log.warning("report.refused", host=credential.host, reason=str(error))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from warren.core.ids import HostName
 from warren.server.hostview import host_state, object_at
+from warren.server.http.holders import Tenure
 from warren.server.store.store import Commit, Store
 from warren.server.touch import touched
 from warren.sync.feed import HostFeed
@@ -48,6 +49,11 @@ class StateStreams:
         for host in self._hosts.values():
             host.wake.set()
 
+    def end(self, name: HostName) -> None:
+        """Have a host's streams look whether they are to end."""
+        if host := self._hosts.get(name):
+            host.wake.set()
+
     def _committed(self, commit: Commit) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._mark, commit)
@@ -61,13 +67,18 @@ class StateStreams:
                 host.stale |= keys
                 host.wake.set()
 
-    async def lines(self, name: HostName, epoch: str, revision: int) -> AsyncIterator[bytes]:
+    async def lines(self, name: HostName, epoch: str, revision: int, tenure: Tenure) -> AsyncIterator[bytes]:
         """The stream's lines for a host that knows the state as of (epoch, revision); the first comes at once."""
+        with tenure:
+            async for line in self._lines(name, epoch, revision, tenure):
+                yield line
+
+    async def _lines(self, name: HostName, epoch: str, revision: int, tenure: Tenure) -> AsyncIterator[bytes]:
         if name not in self._hosts:
             feed = HostFeed.begin(self._epoch, self._now.revision, host_state(self._now, name))
             self._hosts[name] = _Host(feed)
         host, has_answered = self._hosts[name], False
-        while not self._is_stopping:
+        while not (self._is_stopping or tenure.is_over):
             self._look_up(name, host)
             news = host.feed.news(epoch, revision)
             if news is not None:
