@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
@@ -230,6 +231,7 @@ def test_a_line_that_is_no_message_is_refused_with_the_servers_name(
         (400, b'["a"]', Rejected, "answered 400: Bad Request, as no server of Warren's does: check server.url"),
         (400, b'{"error": {"code": 400, "message": "no\\nreport"}}', Rejected, "answered 400: no report"),
         (502, WEB_PAGE, Unreachable, "answered 502: Bad Gateway"),
+        (502, b'{"error": ' + b"[" * 5000, Unreachable, "answered 502: Bad Gateway"),
         (503, b'{"NeutronError": {"message": "try again"}}', Unreachable, "answered 503: try again"),
     ],
 )
@@ -241,6 +243,36 @@ def test_a_refusal_is_said_in_one_sentence_and_a_web_page_is_not_repeated(
     with serving(script) as url, pytest.raises(kind) as refused:
         connect(url).report(IDENTITY)
     assert str(refused.value) == f"the server {url} {sentence}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xff\x00" * 5000 + b"\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\nno",
+        b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nno\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno",
+    ],
+)
+def test_an_answer_that_is_none_is_said_briefly_and_no_crash(connect: Callable[[str], Server], answer: bytes) -> None:
+    class Garbage(StreamRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1 << 16)
+            self.wfile.write(answer)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Garbage) as listening:
+        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        server = connect(f"http://127.0.0.1:{listening.server_address[1]}")
+        try:
+            for ask in (lambda: server.report(IDENTITY), lambda: next(server.stream(None))):
+                with pytest.raises(DriverError) as refused:
+                    ask()
+                assert len(str(refused.value)) < 1000
+        finally:
+            listening.shutdown()
 
 
 def test_a_certificate_that_is_not_accepted_is_said_with_its_mend(connect: Callable[[str], Server]) -> None:

@@ -30,6 +30,9 @@ SILENCE_TIMEOUT_S: Final = 30.0
 """A state stream that sent nothing, not even a keepalive, for this long is dead."""
 READ_BYTES: Final = 1 << 16
 SAID_BYTES_MAX: Final = 1 << 13
+REASON_LETTERS_MAX: Final = 500
+BROKEN: Final = (HTTPError, OSError, ValueError)
+"""What comes of an answer that is not whole, or none; of a chunk with a negative length a `ValueError`."""
 
 
 class UnixConnection(PooledConnection):
@@ -90,8 +93,8 @@ class Server:
                 raise self._refusal(response)
             for line in _lines(response):
                 yield self._message(line)
-        except (HTTPError, OSError) as error:
-            raise Unreachable(f"the state stream of {self.url} broke: {error}") from error
+        except BROKEN as error:
+            raise Unreachable(f"the state stream of {self.url} broke: {_brief(error)}") from error
         finally:
             response.close()
         raise Unreachable(f"{self.url} ended the state stream")
@@ -107,6 +110,8 @@ class Server:
         try:
             if response.status != HTTPStatus.NO_CONTENT:
                 raise self._refusal(response)
+        except BROKEN as error:
+            raise Unreachable(f"the answer of {self.url} to a report broke: {_brief(error)}") from error
         finally:
             response.drain_conn()
             response.release_conn()
@@ -128,8 +133,8 @@ class Server:
             )
         except SSLError as error:
             raise Rejected(f"the server {self.url} {_distrust(error)}") from error
-        except (HTTPError, OSError) as error:
-            raise Unreachable(f"the server {self.url} does not answer: {error}") from error
+        except BROKEN as error:
+            raise Unreachable(f"the server {self.url} does not answer: {_brief(error)}") from error
 
     def _message(self, line: bytes) -> StateMessage:
         try:
@@ -156,8 +161,14 @@ def _said(body: bytes) -> str:
     try:
         (error,) = json.loads(body).values()
         return " ".join(str(error["message"]).split())
-    except (ValueError, AttributeError, TypeError, KeyError):
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return ""
+
+
+def _brief(error: Exception) -> str:
+    """What went wrong, without all that a server sent which is none of Warren's."""
+    text = str(error)
+    return text if len(text) <= REASON_LETTERS_MAX else f"{text[:REASON_LETTERS_MAX]}…"
 
 
 def _distrust(error: SSLError) -> str:
