@@ -80,7 +80,7 @@ class Estate:
         yield
 
         def is_said() -> bool:
-            fresh = self.log(host).read_text()[seen:]
+            fresh = self.log(host).read_bytes()[seen:].decode()
             return any(all(word in line for word in words) for line in fresh.splitlines())
 
         api.wait_until(is_said, f"a line with {words} in {self.log(host)}", within_s)
