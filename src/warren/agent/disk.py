@@ -55,6 +55,10 @@ class StateDirectory:
             os.close(self._lock)
             self._lock = None
 
+    def has_state(self) -> bool:
+        """Whether there is one; somebody may have removed it."""
+        return self._state.exists()
+
     def read(self) -> Snapshot | None:
         """The state that was written last, or None where there is none yet.
 
@@ -79,6 +83,7 @@ class StateDirectory:
         """
         fresh = self._state.with_suffix(".new")
         try:
+            self._path.mkdir(mode=0o755, parents=True, exist_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
                 file.write(encode(snapshot))
                 file.flush()

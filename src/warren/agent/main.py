@@ -172,7 +172,7 @@ class Agent:
         The host follows it all the same where that fails; only a restart without the server would go back.
         """
         state = self._link.state
-        if state is not self._remembered:
+        if state is not self._remembered or not self._disk.has_state():
             try:
                 self._disk.write(self._link.to_remember())
             except DriverError as error:

@@ -103,6 +103,15 @@ def test_an_interface_that_ovs_cannot_open_is_a_complaint_until_it_is_there(esta
     estate.wait_for_world()
 
 
+def test_a_state_that_somebody_removes_from_the_disk_is_there_again_with_the_next_pass(estate: Estate) -> None:
+    compute, state = estate.host("compute2"), estate.lab.host("compute2") / "run" / "warren" / "state" / "state.json"
+    was = state.read_bytes()
+    compute.must("rm", "-r", "/run/warren/state")
+    compute.must("ovs-ofctl", "del-flows", "br-tun", "table=22")
+    api.wait_until(state.exists, f"{state} to be there", PATIENCE_S)
+    assert state.read_bytes() == was
+
+
 def test_a_state_that_cannot_be_put_on_disk_is_followed_and_complained_of_once(estate: Estate) -> None:
     compute, client = estate.host("compute2"), estate.client
     compute.must("mount", "-t", "tmpfs", "-o", "ro", "none", "/run/warren/state")
