@@ -138,10 +138,10 @@ def down(name: str) -> None:
 @_named
 @_run_options
 def run_on_lab(name: str, kind: str, out: Path, experiments: tuple[str, ...]) -> None:
-    """Run experiments on a lab that is up: all six, or those named and the ones before them.
+    """Run experiments on a lab that is up.
 
-    Every instance, network and router of the lab is deleted first, whoever made it; what this run makes stays, to be
-    looked at. The exit status is 0 only if every claim holds.
+    All six, or those named and the ones before them. Every instance, network and router of the lab is deleted first,
+    whoever made it; what this run makes stays, to be looked at. The exit status is 0 only if every claim holds.
     """
     numbers = chosen(experiments)
     lab = open_lab(name)
@@ -232,9 +232,9 @@ def _pid(pid: int | None) -> str:
 @click.argument("where", metavar="HOST|INSTANCE")
 @click.argument("words", metavar="COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, where: str, words: tuple[str, ...]) -> None:
-    """Run a command on a host or in an instance; its exit status is this command's.
+    """Run a command on a host or in an instance.
 
-    In a real guest it gets no input, and its standard error comes with the output.
+    The exit status is the command's. In a real guest it gets no input, and its standard error comes with the output.
     """
     _become(name, where, list(words))
 
@@ -243,7 +243,10 @@ def execute(name: str, where: str, words: tuple[str, ...]) -> None:
 @_named
 @click.argument("where", metavar="HOST|INSTANCE")
 def shell(name: str, where: str) -> None:
-    """Open a shell on a host or in an instance; of a real guest, its console, which Ctrl-] leaves."""
+    """Open a shell on a host or in an instance.
+
+    Of a real guest it is the console, which Ctrl-] leaves.
+    """
     lab = open_lab(name)
     found = find(lab, where)
     if isinstance(found, Instance) and found.kind is Kind.QEMU:
@@ -271,7 +274,10 @@ def _become(name: str, where: str, words: list[str]) -> None:
 @click.option("--network", required=True, help="Which network, by name or id.")
 @_kind_option
 def boot_instance(name: str, instance: str, on_host: str, network: str, kind: str) -> None:
-    """Boot an instance: create its port, plug it, wait until it is ACTIVE, start it, wait for its lease."""
+    """Boot an instance.
+
+    Creates its port, plugs it, waits until it is ACTIVE, starts it and waits for its lease.
+    """
     lab = open_lab(name)
     client = Client(control.admin(lab), say=lambda line: _console.print(f"  {line}", soft_wrap=True))
     found = client.networks(name=network) or client.networks(id=network)

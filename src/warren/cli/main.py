@@ -13,15 +13,15 @@ from warren.core.errors import Refused, Unmet, WarrenError
 from warren.inspect.parse.text import printable
 
 COMMANDS: Final = {
-    "server": "warren.cli.server",
-    "agent": "warren.cli.agent",
-    "lab": "warren.cli.lab",
-    "flows": "warren.cli.flows",
-    "trace": "warren.cli.trace",
-    "verify": "warren.cli.verify",
-    "capture": "warren.cli.capture",
+    "server": "Run the API server.",
+    "agent": "Make this host what the server says, and keep it so.",
+    "lab": "Several hosts on this machine, and six experiments.",
+    "flows": "Show, explain, compare and watch flow tables.",
+    "trace": "Follow a packet and its answer, hop by hop.",
+    "verify": "Say what is wrong on hosts, worst first.",
+    "capture": "Take one host into one archive.",
 }
-"""Subcommand -> the module whose `command` it is."""
+"""Subcommand, which is the `command` of the module `warren.cli.<name>` -> what `warren --help` says of it."""
 READER_GONE: Final = 128 + 13
 """What a shell says of a command that SIGPIPE ended."""
 
@@ -35,8 +35,13 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        command: click.Command = import_module(f"warren.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand; one whose reader went away (`| head`) ends as if SIGPIPE had ended it."""

@@ -40,7 +40,10 @@ def command(context: click.Context, config_path: Path) -> None:
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.pass_obj
 def init(config_path: Path, path: Path | None) -> None:
-    """Write a configuration to start with to PATH (default: that of --config). Prints the admin's password once."""
+    """Write a configuration to start with.
+
+    To PATH, by default that of --config. Prints the admin's password, once.
+    """
     from warren.server.config import starting_text  # noqa: PLC0415
     from warren.server.identity.secrets import write_new  # noqa: PLC0415
 
@@ -57,7 +60,10 @@ def init(config_path: Path, path: Path | None) -> None:
 
 @command.command("hash-password")
 def hash_password_command() -> None:
-    """Print the hash of a password (asked for, or read from standard input) for `users.NAME.password_hash`."""
+    """Print the hash of a password.
+
+    The password is asked for, or read from standard input; the hash is for `users.NAME.password_hash`.
+    """
     from warren.server.identity.secrets import hash_password  # noqa: PLC0415
 
     password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
