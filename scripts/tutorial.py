@@ -45,7 +45,8 @@ def printed(prompt: str, command: str) -> str:
     counted_none = "grep -c" in command and done.stdout == "0\n"
     if done.returncode != 0 and not counted_none:
         sys.exit(f"tutorial: {prompt} {command}: status {done.returncode}\n{done.stdout}{done.stderr}")
-    return "\n".join(line.rstrip() for line in done.stdout.replace(LAB, "default").splitlines())
+    said = done.stdout.replace(f" --name {LAB}", "").replace(LAB, "default")
+    return "\n".join(line.rstrip() for line in said.splitlines())
 
 
 def run_block(match: "re.Match[str]") -> str:
