@@ -1,13 +1,16 @@
 """What `warren` says of itself, and of a command line that is wrong."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from warren.cli.main import COMMANDS, warren
+from warren.core.errors import Unmet
 
 GROUPS = [[], ["lab"], ["server"]]
 
@@ -32,3 +35,19 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['warren.cli.main']"
+
+
+@pytest.mark.parametrize("words", [["agent"], ["server"]], ids=lambda words: words[0])
+def test_a_configuration_that_is_not_there_is_said_with_the_mend(words: list[str], tmp_path: Path) -> None:
+    missing = tmp_path / "none.toml"
+    with pytest.raises(Unmet, match=rf"there is no configuration {re.escape(str(missing))}: .+"):
+        warren.main([*words, "--config", str(missing)], standalone_mode=False)
+
+
+@pytest.mark.parametrize("name", ["agent", "server"])
+def test_the_configuration_is_looked_for_where_the_unit_for_systemd_has_it(name: str) -> None:
+    unit = Path(__file__).parents[2] / "packaging" / "systemd" / f"warren-{name}.service"
+    command = warren.get_command(click.Context(warren), name)
+    assert command is not None
+    (option,) = (found for found in command.params if found.name == "config_path")
+    assert f" --config {option.default}\n" in unit.read_text()
