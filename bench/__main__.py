@@ -1,7 +1,7 @@
 """`./run bench [NAME…]`: measure figures, one after another, and print them beside what was promised.
 
 A figure is found by being in `FIGURES` of a module of this folder. A figure that is not reached is shown, not an error:
-timings depend on the machine. An error while measuring is one.
+timings depend on the machine. An error while measuring is one, and ends with status 1; a wrong command line with 2.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from rich.table import Table
 
 import bench
 from bench.figure import Figure, Measured
-from warren.core.errors import WarrenError
+from warren.core.errors import Invalid, Refused, Unmet, WarrenError
 
 
 def figures() -> Iterator[Figure]:
@@ -31,11 +31,28 @@ def figures() -> Iterator[Figure]:
 
 
 def chosen(names: list[str], known: list[Figure]) -> list[Figure]:
-    """The figures whose name is one of `names`, or starts with one and a dash; all, when none is given."""
+    """The figures whose name is one of `names`, or starts with one and a dash; all, when none is given.
+
+    Raises:
+        Invalid: a name fits no figure.
+    """
     unknown = [name for name in names if not any(f"{figure.name}-".startswith(f"{name}-") for figure in known)]
     if unknown:
-        sys.exit(f"bench: there is no figure {', '.join(unknown)}; there are: {', '.join(f.name for f in known)}.")
+        there = ", ".join(figure.name for figure in known)
+        raise Invalid("NoSuchFigure", f"there is no figure {', '.join(unknown)}; there are: {there}.")
     return [figure for figure in known if not names or any(f"{figure.name}-".startswith(f"{name}-") for name in names)]
+
+
+def measure(selected: list[Figure]) -> tuple[list[Measured], list[str]]:
+    """What was measured, and a sentence for each figure that could not be."""
+    results, failed = [], []
+    for figure in selected:
+        print(f"{figure.name} …", file=sys.stderr, flush=True)
+        try:
+            results.append(Measured(figure=figure, values=tuple(figure.measure())))
+        except WarrenError as error:
+            failed.append(f"{figure.name} could not be measured: {error}")
+    return results, failed
 
 
 def shown(value: float) -> str:
@@ -82,6 +99,12 @@ def as_json(results: list[Measured]) -> str:
 
 
 def main() -> int:
+    """Do what the command line says; gives the exit status.
+
+    Raises:
+        Invalid: a name fits no figure.
+        Unmet: a figure needs root.
+    """
     parser = argparse.ArgumentParser(prog="./run bench", description="Measure what the documentation promises.")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="a figure, or the first words of several (default: all)"
@@ -95,15 +118,10 @@ def main() -> int:
         return 0
     for_root = [figure.name for figure in selected if figure.needs_root]
     if for_root and os.geteuid() != 0:
-        sys.exit(f"bench: {', '.join(for_root)} need root: sudo ./run bench.")
-    results, failed = [], []
-    for figure in selected:
-        print(f"{figure.name} …", file=sys.stderr, flush=True)
-        try:
-            results.append(Measured(figure=figure, values=tuple(figure.measure())))
-        except WarrenError as error:
-            failed.append(f"{figure.name} could not be measured: {error}")
-    Console(width=None if sys.stdout.isatty() else 180).print(table_of(results))
+        raise Unmet(f"{', '.join(for_root)} need root: sudo ./run bench.")
+    results, failed = measure(selected)
+    if results:
+        Console(width=None if sys.stdout.isatty() else 180).print(table_of(results))
     print("\n".join(failed), end="\n" if failed else "")
     if wanted.json:
         wanted.json.parent.mkdir(parents=True, exist_ok=True)
@@ -112,4 +130,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (Refused, Unmet) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
