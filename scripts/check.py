@@ -12,6 +12,16 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
+SHELL: Final = """
+status=0
+for script in run .ci/run $(find scripts src -name '*.sh'); do
+  case $(head -n 1 "$script") in *bash) shell=bash ;; *) shell=sh ;; esac
+  "$shell" -n "$script" || status=1
+done
+exit $status
+"""
+"""Reads every script with the shell that runs it, and runs none."""
+
 CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "format": ("ruff", "format", "--check", "--quiet", "."),
     "lint": ("ruff", "check", "--quiet", "."),
@@ -21,7 +31,7 @@ CHECKS: Final[dict[str, tuple[str, ...]]] = {
     "words": (sys.executable, "scripts/words.py"),
     "generated pages": (sys.executable, "scripts/reference.py", "--check"),
     "links": (sys.executable, "scripts/links.py"),
-    "shell": ("bash", "-n", "run"),
+    "shell": ("sh", "-c", SHELL),
 }
 """What is checked -> the command that checks it, silent or nearly so when all is well."""
 
