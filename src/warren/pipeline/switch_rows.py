@@ -21,6 +21,7 @@ from warren.core.names import (
     tap,
     to_physical,
 )
+from warren.core.protocols import TUNNEL_UDP_PORT
 from warren.core.state import (
     OWNER_DHCP,
     OWNER_ROUTER_GATEWAY,
@@ -50,7 +51,6 @@ SERVICE_NAMES: Final = {
 BETWEEN: Final = frozenset({"patch", *(kind.value for kind in NetworkType if kind.is_tunnelled)})
 """Types of ports that carry frames of every network, and so belong to no VLAN."""
 _TUNNEL_NAME: Final = re.compile(r"(vxlan|gre)-[0-9a-f]{8}")
-_DEFAULT_VXLAN_PORT: Final = 4789
 
 Map: TypeAlias = tuple[tuple[str, str], ...]
 """A column of key-value pairs, sorted, so that a row is hashable."""
@@ -110,27 +110,21 @@ def present_rows(switch: Switch, desired: Mapping[str, Row]) -> dict[str, Row]:
     """The rows that are there and ours, reduced to what is ours in them, comparable with `desired`."""
     rows: dict[str, Row] = {}
     for bridge in switch.bridges.values():
-        wanted = desired.get(f"bridge/{bridge.name}")
-        if isinstance(wanted, BridgeRow) or _may_go(bridge, switch):
-            rows[f"bridge/{bridge.name}"] = BridgeRow(
-                name=bridge.name,
-                datapath_type=bridge.datapath_type,
-                fail_mode=bridge.fail_mode,
-                protocols=bridge.protocols,
-                other_config=_only(bridge.other_config, wanted.other_config if isinstance(wanted, BridgeRow) else ()),
-                external_ids=_only(bridge.external_ids, wanted.external_ids if isinstance(wanted, BridgeRow) else ()),
-                strays=map_of(bridge.strays) if isinstance(wanted, BridgeRow) else (),
-            )
+        key = f"bridge/{bridge.name}"
+        wanted = desired.get(key)
+        if isinstance(wanted, BridgeRow):
+            rows[key] = _present_bridge(bridge, wanted)
+        elif _may_go(bridge, switch):
+            rows[key] = _present_bridge(bridge, None)
     for port in switch.ports.values():
-        wanted = desired.get(f"port/{port.name}")
-        if isinstance(wanted, PortRow) or _is_ours(port):
-            rows[f"port/{port.name}"] = _present_port(port, wanted if isinstance(wanted, PortRow) else None)
-        access = desired.get(f"access/{port.name}")
-        if isinstance(access, AccessRow):
-            memory = map_of({key: value for key, value in port.other_config.items() if key in MEMORY})
-            rows[f"access/{port.name}"] = AccessRow(
-                name=port.name, tag=port.tag, other_config=memory, strays=map_of(port.strays)
-            )
+        key = f"port/{port.name}"
+        wanted = desired.get(key)
+        if isinstance(wanted, PortRow):
+            rows[key] = _present_port(port, wanted)
+        elif _is_ours(port):
+            rows[key] = _present_port(port, None)
+        if f"access/{port.name}" in desired:
+            rows[f"access/{port.name}"] = _present_access(port)
     return rows
 
 
@@ -153,6 +147,18 @@ def _is_ours(port: SwitchPort) -> bool:
     return MARK in port.external_ids or (port.bridge == TUNNEL_BRIDGE and bool(_TUNNEL_NAME.fullmatch(port.name)))
 
 
+def _present_bridge(bridge: Bridge, wanted: BridgeRow | None) -> BridgeRow:
+    return BridgeRow(
+        name=bridge.name,
+        datapath_type=bridge.datapath_type,
+        fail_mode=bridge.fail_mode,
+        protocols=bridge.protocols,
+        other_config=_only(bridge.other_config, wanted.other_config if wanted else ()),
+        external_ids=_only(bridge.external_ids, wanted.external_ids if wanted else ()),
+        strays=map_of(bridge.strays) if wanted else (),
+    )
+
+
 def _present_port(port: SwitchPort, wanted: PortRow | None) -> PortRow:
     return PortRow(
         name=port.name,
@@ -163,6 +169,11 @@ def _present_port(port: SwitchPort, wanted: PortRow | None) -> PortRow:
         interface_ids=_only(port.interface_ids, wanted.interface_ids if wanted else ()),
         strays=_vlan_strays(port) if wanted and wanted.type in BETWEEN else (),
     )
+
+
+def _present_access(port: SwitchPort) -> AccessRow:
+    memory = map_of({key: value for key, value in port.other_config.items() if key in MEMORY})
+    return AccessRow(name=port.name, tag=port.tag, other_config=memory, strays=map_of(port.strays))
 
 
 def _vlan_strays(port: SwitchPort) -> Map:
@@ -239,8 +250,9 @@ def _tunnel_ports(state: HostState, layout: Layout) -> Iterator[PortRow]:
             "out_key": "flow",
             "remote_ip": tunnel.peer.vtep_ip,
         }
-        if tunnel.tunnel_type is NetworkType.VXLAN and state.deployment.vxlan_port != _DEFAULT_VXLAN_PORT:
-            options["dst_port"] = str(state.deployment.vxlan_port)
+        vxlan_port = str(state.deployment.vxlan_port)
+        if tunnel.tunnel_type is NetworkType.VXLAN and vxlan_port != TUNNEL_UDP_PORT["vxlan"]:
+            options["dst_port"] = vxlan_port
         yield PortRow(
             name=tunnel.name,
             bridge=TUNNEL_BRIDGE,
