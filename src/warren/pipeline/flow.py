@@ -12,6 +12,12 @@ from warren.core.errors import Impossible
 from warren.pipeline.cookies import Concern, encode
 from warren.pipeline.table import Table
 
+_GROUP_BIT: Final = "01:00:00:00:00:00"
+TO_MANY: Final = f"dl_dst={_GROUP_BIT}/{_GROUP_BIT}"
+"""Match of broadcast and multicast."""
+TO_ONE: Final = f"dl_dst=00:00:00:00:00:00/{_GROUP_BIT}"
+"""Match of unicast."""
+
 
 class FlowKey(NamedTuple):
     """What makes a flow the same flow, to us as to the switch."""

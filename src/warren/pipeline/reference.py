@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from warren.pipeline.cookies import MEANINGS, OBJECT_BITS, Concern
-from warren.pipeline.flow import Flow
+from warren.pipeline.flow import Flow, field_names
 from warren.pipeline.table import RegisterField, Table
 
 
@@ -67,8 +67,7 @@ def _examples(table: Table, flows: Iterable[Flow]) -> Iterator[str]:
     yield from ("", "```")
     shown: set[tuple[int, int, tuple[str, ...]]] = set()
     for flow in sorted(flows, key=lambda flow: (-flow.priority, flow.match)):
-        names = tuple(part.partition("=")[0] for part in flow.match.split(","))
-        kind = (flow.priority, flow.cookie >> OBJECT_BITS, names)
+        kind = (flow.priority, flow.cookie >> OBJECT_BITS, tuple(field_names(flow.match)))
         if kind not in shown:
             shown.add(kind)
             yield f"# {flow.reason}"

@@ -38,10 +38,11 @@ class WiredNetwork:
 
 
 def refusal(port: Port, interface: str | None) -> str | None:
-    """Why this host must not wire a port at its interface on br-int (None: nothing is plugged), or None.
+    """Why this host must not wire a port, or None if it may.
 
-    A port whose security groups nothing enforces would be open: with the plug `ovs` always, as nothing does yet; with
-    `hybrid` where the interface is another than the one behind the Linux bridge that iptables filters on.
+    `interface` is the port's on br-int, None where nothing is plugged. A port whose security groups nothing enforces
+    would be open: with the plug `ovs` always, as nothing does yet; with `hybrid` where its interface is another than
+    the one behind the Linux bridge that iptables filters on.
     """
     if port.is_service or not port.port_security_enabled:
         return None

@@ -6,7 +6,16 @@ A port without flows here is dead. Tagged frames of an instance end in table 60:
 from collections.abc import Iterator
 
 from warren.core.ids import LocalVlan, OfPort
-from warren.pipeline.br_int.tables import ARP_SPOOF, LOCAL_SWITCHING, MAC_SPOOF, NETWORK, PORT, TRANSIENT, UNTAGGED
+from warren.pipeline.br_int.tables import (
+    ARP_SPOOF,
+    LOCAL_MAC_DIRECT,
+    LOCAL_SWITCHING,
+    MAC_SPOOF,
+    NETWORK,
+    PORT,
+    TRANSIENT,
+    UNTAGGED,
+)
 from warren.pipeline.cookies import Concern
 from warren.pipeline.flow import Flow, Why, flow, number
 from warren.pipeline.vlans import DEAD
@@ -74,5 +83,5 @@ def noted(ofport: OfPort, vlan: LocalVlan) -> str:
     """Actions that note where a frame came from and go on to forwarding."""
     return (
         f"load:{number(ofport)}->NXM_NX_REG{PORT.register}[],load:{number(vlan)}->NXM_NX_REG{NETWORK.register}[],"
-        "resubmit(,61)"
+        f"resubmit(,{LOCAL_MAC_DIRECT.id})"
     )

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from warren.core.ids import MacAddress
 from warren.pipeline.br_int.spoofing import macs
-from warren.pipeline.br_int.tables import LOCAL_MAC_DIRECT, TO_MANY, TO_ONE, TRANSIENT_EGRESS
+from warren.pipeline.br_int.tables import LOCAL_MAC_DIRECT, TRANSIENT_EGRESS
 from warren.pipeline.cookies import Concern
-from warren.pipeline.flow import Flow, Why, flow, number
+from warren.pipeline.flow import TO_MANY, TO_ONE, Flow, Why, flow, number
 from warren.pipeline.wiring import WiredNetwork, WiredPort, Wiring
 
 

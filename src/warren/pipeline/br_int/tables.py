@@ -58,8 +58,3 @@ PIPELINE: Final = check_pipeline(TABLES, FIELDS)
 
 UNTAGGED: Final = "vlan_tci=0x0000/0x1fff"
 """Match of a frame without an 802.1Q header, as OpenFlow 1.0 prints it."""
-GROUP_BIT: Final = "01:00:00:00:00:00"
-TO_MANY: Final = f"dl_dst={GROUP_BIT}/{GROUP_BIT}"
-"""Match of broadcast and multicast."""
-TO_ONE: Final = f"dl_dst=00:00:00:00:00:00/{GROUP_BIT}"
-"""Match of unicast."""

@@ -15,7 +15,7 @@ from warren.pipeline.br_tun.tables import (
     UCAST_TO_TUN,
 )
 from warren.pipeline.cookies import LEARNED, Concern
-from warren.pipeline.flow import Flow, Why, flow
+from warren.pipeline.flow import TO_MANY, TO_ONE, Flow, Why, flow
 
 MOVED_ADDRESS = {
     "arp,arp_tha=ff:ff:ff:ff:ff:ff": "a gratuitous ARP says that an address moved",
@@ -47,11 +47,10 @@ def sort(patch_int: OfPort | None, ofports: dict[Tunnel, OfPort]) -> Iterator[Fl
 
 def by_destination(mode: TunnelMode) -> Iterator[Flow]:
     """Table 2."""
-    one, many = "00:00:00:00:00:00/01:00:00:00:00:00", "01:00:00:00:00:00/01:00:00:00:00:00"
     to_one = Why(concern=Concern.FRAME, reason="unicast")
     to_many = Why(concern=Concern.FRAME, reason="broadcast and multicast")
-    yield flow(PATCH_LV_TO_TUN, 0, f"dl_dst={one}", f"resubmit(,{UCAST_TO_TUN.id})", to_one)
-    yield flow(PATCH_LV_TO_TUN, 0, f"dl_dst={many}", f"resubmit(,{FLOOD_TO_TUN.id})", to_many)
+    yield flow(PATCH_LV_TO_TUN, 0, TO_ONE, f"resubmit(,{UCAST_TO_TUN.id})", to_one)
+    yield flow(PATCH_LV_TO_TUN, 0, TO_MANY, f"resubmit(,{FLOOD_TO_TUN.id})", to_many)
     if mode is TunnelMode.L2POP:
         why = Why(concern=Concern.FRAME, reason="ARP may be answered here")
         to_responder = f"resubmit(,{ARP_RESPONDER.id})"
