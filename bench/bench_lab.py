@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bench.figure import Figure
 from warren.core.errors import Rejected
-from warren.core.state import Plug
+from warren.core.state import OWNER_ROUTER_INTERFACE, Plug
 from warren.lab import api, control
 from warren.lab.directory import LabDirectory
 from warren.lab.down import take_down
@@ -53,7 +53,7 @@ class Site:
         self.client.add_interface(self.router, self.subnet)
 
     def remove_interface(self) -> None:
-        (port,) = self.client.ports(device_id=self.router.id, device_owner="network:router_interface")
+        (port,) = self.client.ports(device_id=self.router.id, device_owner=OWNER_ROUTER_INTERFACE)
         self.client.remove_interface(self.router, port)
 
 

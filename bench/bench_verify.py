@@ -18,7 +18,7 @@ from typing import Final
 
 from bench.figure import Figure
 from warren.core.errors import Impossible
-from warren.core.ids import HostName, MacAddress, NetworkId, OfPort, PortId, SegmentationId
+from warren.core.ids import HostName, LocalVlan, MacAddress, NetworkId, OfPort, PortId, SegmentationId
 from warren.core.names import INTEGRATION_BRIDGE, PATCH_TO_INTEGRATION, PATCH_TO_TUNNEL, TUNNEL_BRIDGE, qvo, tunnel_port
 from warren.core.state import (
     DEPLOYMENT_KEY,
@@ -118,7 +118,7 @@ def _view(state: HostState) -> SwitchView:
     return SwitchView(
         ofports={INTEGRATION_BRIDGE: local, TUNNEL_BRIDGE: tunnels},
         interfaces={port.id: qvo(port.id) for port in ports},
-        local_vlans={network.id: n + 1 for n, network in enumerate(state.of(Network))},  # type: ignore[misc]
+        local_vlans={network.id: LocalVlan(n) for n, network in enumerate(state.of(Network), start=1)},
     )
 
 

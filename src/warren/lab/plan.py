@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from warren.core.errors import Invalid, NotFound
+from warren.core.roles import COMPUTE_ROLE, NETWORK_ROLE
 from warren.core.state import NetworkType, Plug, TunnelMode
 
 WORLD: Final = "world"
@@ -40,7 +41,7 @@ class HostPlan:
 
     @property
     def is_network(self) -> bool:
-        return self.role == "network"
+        return self.role == NETWORK_ROLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +100,11 @@ def plan_hosts(*, total: int, network_hosts: int) -> tuple[HostPlan, ...]:
 def _hosts(total: int, network_hosts: int) -> Iterator[HostPlan]:
     for index in range(network_hosts):
         name = "network" if network_hosts == 1 else f"network{index + 1}"
-        yield HostPlan(name=name, role="network", vtep_ip=f"10.9.0.{index + 1}")
+        yield HostPlan(name=name, role=NETWORK_ROLE, vtep_ip=f"10.9.0.{index + 1}")
     for index in range(network_hosts, total):
         yield HostPlan(
             name=f"compute{index - network_hosts + 1}",
-            role="compute",
+            role=COMPUTE_ROLE,
             vtep_ip=f"10.9.0.{index + 1}",
             external_ip=f"203.0.113.{index + 10}",
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from warren.core.state import OWNER_DHCP, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.lab import api
 from warren.lab.experiments.sight import Sight
 from warren.lab.experiments.tables import Entry
@@ -58,5 +59,5 @@ def draw(networks: Iterable[api.Network], ports: Iterable[api.Port], vteps: Mapp
 
 
 def _port_interface(port: api.Port) -> str:
-    what = {"network:dhcp": "DHCP server", "network:router_interface": "router", "network:router_gateway": "gateway"}
+    what = {OWNER_DHCP: "DHCP server", OWNER_ROUTER_INTERFACE: "router", OWNER_ROUTER_GATEWAY: "gateway"}
     return f"{what.get(port.device_owner, port.name)}'s port on {port.host or 'no host'}"

@@ -2,6 +2,7 @@
 
 import re
 
+from warren.core.state import OWNER_ROUTER_INTERFACE
 from warren.lab import api
 from warren.lab.experiments import pieces
 from warren.lab.experiments.capture import capturing, tunnel_ends
@@ -119,7 +120,7 @@ def _arrows(ends: set[tuple[str, str]]) -> str:
 
 def _note_way(scene: Scene, floating: str, seen: Sight, evidence: str) -> None:
     vm1, host = scene.objects.instances["vm1"], scene.network_host
-    inner = pieces.port_of(scene, pieces.ROUTER_INTERFACE)
+    inner = pieces.port_of(scene, OWNER_ROUTER_INTERFACE)
     packet = pieces.icmp(inner.mac_address, vm1.mac_address, (WORLD_ADDRESS, vm1.address))
     vlan = pieces.vlan_of_tenant(scene, host)
     flow = f"in_port=patch-int,dl_vlan={vlan},{packet}"

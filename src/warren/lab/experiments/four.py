@@ -2,6 +2,7 @@
 
 from warren.core import names
 from warren.core.ids import PortId
+from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.lab import api
 from warren.lab.experiments import expected, pieces
 from warren.lab.experiments.capture import capturing
@@ -26,7 +27,7 @@ def run(scene: Scene) -> None:
         "Unicast out",
         "vm1 pings the router's gateway: by which tables, and for how long do the switches remember the way?",
     )
-    gateway = pieces.port_of(scene, pieces.ROUTER_GATEWAY)
+    gateway = pieces.port_of(scene, OWNER_ROUTER_GATEWAY)
     before = scene.stage("4a-before", "before the ping")
     if not scene.is_learning:
         scene.on("vm1", "ip", "neigh", "flush", "dev", "eth0")  # so that it asks for the router's MAC address again
@@ -53,7 +54,7 @@ def run(scene: Scene) -> None:
 
 
 def _claim_way(scene: Scene, gateway: api.Port, seen: Sight) -> None:
-    vm1, inner = scene.objects.instances["vm1"], pieces.port_of(scene, pieces.ROUTER_INTERFACE)
+    vm1, inner = scene.objects.instances["vm1"], pieces.port_of(scene, OWNER_ROUTER_INTERFACE)
     packet = pieces.icmp(vm1.mac_address, inner.mac_address, (vm1.address, gateway.address))
     switch = pieces.on_switch(scene, vm1)
     out, out_file = pieces.trace(scene, HOST, "br-int", f"in_port={switch},{packet}", "ofproto_trace_vm1-to-qg")
@@ -112,7 +113,7 @@ def _words(tables: tuple[int, ...]) -> str:
 
 
 def _claim_counted(scene: Scene, before: Sight, after: Sight) -> None:
-    vm1, inner = scene.objects.instances["vm1"], pieces.port_of(scene, pieces.ROUTER_INTERFACE)
+    vm1, inner = scene.objects.instances["vm1"], pieces.port_of(scene, OWNER_ROUTER_INTERFACE)
     for name, mac, whose in (
         (HOST, inner.mac_address, "the router's"),
         (scene.network_host, vm1.mac_address, "vm1's"),
@@ -157,7 +158,7 @@ def _flood_and_learn(scene: Scene, gateway: api.Port) -> None:
     scene.save("vm1/ping_qg", first.stdout + second.stdout)
     missed, again = _flooded(scene, before, flooded), _flooded(scene, flooded, learned)
     answers = [pieces.received(done.stdout) for done in (first, second)]
-    mac = pieces.port_of(scene, pieces.ROUTER_INTERFACE).mac_address
+    mac = pieces.port_of(scene, OWNER_ROUTER_INTERFACE).mac_address
     is_learned = flooded[HOST].toward(mac) is not None
     scene.claim(
         "the next unicast is flooded by table 22 until the way is learned again",
@@ -178,7 +179,7 @@ def _flooded(scene: Scene, before: Sight, after: Sight) -> tuple[int, int]:
 
 
 def _claim_arp_answered_here(scene: Scene, before: Sight, after: Sight) -> None:
-    router = pieces.port_of(scene, pieces.ROUTER_INTERFACE).address
+    router = pieces.port_of(scene, OWNER_ROUTER_INTERFACE).address
     answered = pieces.arp_answers(after[HOST], router) - pieces.arp_answers(before[HOST], router)
     scene.claim(
         f"vm1's ARP request for the router is answered on {HOST} itself",
@@ -201,7 +202,7 @@ def _claim_no_arp(scene: Scene, crossed: list[str], evidence: str) -> None:
 
 def _claim_stays(scene: Scene) -> None:
     seen = scene.stage("4c-later", "later, with nothing learned")
-    mac = pieces.port_of(scene, pieces.ROUTER_INTERFACE).mac_address
+    mac = pieces.port_of(scene, OWNER_ROUTER_INTERFACE).mac_address
     entry = seen[HOST].toward(mac)
     learned = [found.text for sight in seen.hosts.values() for found in sight.learned]
     scene.claim(

@@ -9,6 +9,7 @@ from functools import partial
 from warren.core import names
 from warren.core.errors import Unreachable
 from warren.core.ids import NetworkId, PortId, RouterId
+from warren.core.state import OWNER_DHCP, Plug
 from warren.lab import api
 from warren.lab.experiments.scene import Scene
 from warren.lab.experiments.sight import HostSight, Sight
@@ -20,9 +21,6 @@ from warren.pipeline.cookies import LEARNED
 WITHIN_S = 60.0
 ARRIVAL_S = 5.0
 """How long a frame may be on its way through a tunnel between hosts that share a busy machine."""
-ROUTER_INTERFACE = "network:router_interface"
-ROUTER_GATEWAY = "network:router_gateway"
-DHCP = "network:dhcp"
 
 
 def listed(found: Mapping[str, object]) -> str:
@@ -56,7 +54,7 @@ def wait_active(scene: Scene, *owners: str) -> None:
     """
     for owner in owners:
         what = f"A port of {owner} becoming ACTIVE"
-        api.wait_until(lambda owner=owner: _is_active(scene, owner), what, WITHIN_S)  # type: ignore[misc]
+        api.wait_until(partial(_is_active, scene, owner), what, WITHIN_S)
 
 
 def _is_active(scene: Scene, owner: str) -> bool:
@@ -81,6 +79,11 @@ def dhcp_namespace(scene: Scene) -> str:
     return names.dhcp_namespace(NetworkId(tenant(scene).id))
 
 
+def is_filtered(scene: Scene) -> bool:
+    """Whether the lab's plug enforces security groups: `ovs` does not yet."""
+    return scene.lab.plan.plug is Plug.HYBRID
+
+
 def local_vlan(scene: Scene, name: str, interface: str) -> int:
     """The tag that a port of br-int has on a host: its network's local VLAN there."""
     text = scene.places[name].must("ovs-vsctl", "get", "Port", interface, "tag").strip()
@@ -90,7 +93,7 @@ def local_vlan(scene: Scene, name: str, interface: str) -> int:
 def on_switch(scene: Scene, instance: Instance) -> str:
     """The interface by which an instance is on br-int."""
     port = PortId(instance.port_id)
-    return names.qvo(port) if scene.lab.plan.plug.value == "hybrid" else names.tap(port)
+    return names.qvo(port) if scene.lab.plan.plug is Plug.HYBRID else names.tap(port)
 
 
 def ping_words(scene: Scene, name: str, address: str, count: int = 5) -> tuple[str, ...]:
@@ -178,7 +181,7 @@ def wait_forgotten(scene: Scene, hosts: Iterable[str], since: Sight) -> dict[str
 
 def vlan_of_tenant(scene: Scene, host: str) -> int:
     """The tenant network's local VLAN on the host that has its DHCP port."""
-    return local_vlan(scene, host, names.tap(PortId(port_of(scene, DHCP).id)))
+    return local_vlan(scene, host, names.tap(PortId(port_of(scene, OWNER_DHCP).id)))
 
 
 def changed_only_by_learning(before: Sight, after: Sight) -> dict[str, list[str]]:

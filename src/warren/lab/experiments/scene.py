@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from warren.core.state import TunnelMode
 from warren.lab import api, host
 from warren.lab.directory import LabDirectory
 from warren.lab.experiments import atlas, tables
@@ -62,7 +63,7 @@ class Scene:
 
     @property
     def is_learning(self) -> bool:
-        return self.lab.plan.mode.value == "learning"
+        return self.lab.plan.mode is TunnelMode.LEARNING
 
     @property
     def tunnel(self) -> str:

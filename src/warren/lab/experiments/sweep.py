@@ -1,7 +1,9 @@
 """Deleting what the lab has of networks and instances, so that the first experiment finds nothing again."""
 
+from warren.core.names import DHCP_NAMESPACE_PREFIX, ROUTER_NAMESPACE_PREFIX
+from warren.core.state import OWNER_ROUTER_INTERFACE
 from warren.lab import api
-from warren.lab.experiments.pieces import ROUTER_INTERFACE, WITHIN_S
+from warren.lab.experiments.pieces import WITHIN_S
 from warren.lab.experiments.scene import Scene
 from warren.lab.instances import boot, load_all
 
@@ -20,7 +22,7 @@ def sweep(scene: Scene) -> None:
     for floating in client.floating_ips():
         client.delete("floatingip", floating.id)
     for router in client.routers():
-        for port in client.ports(device_id=router.id, device_owner=ROUTER_INTERFACE):
+        for port in client.ports(device_id=router.id, device_owner=OWNER_ROUTER_INTERFACE):
             client.remove_interface(router, port)
         client.delete("router", router.id)
     for network in networks:
@@ -46,7 +48,8 @@ def _sweep_rules(client: api.Client, group: api.Group) -> None:
 def _is_quiet(scene: Scene) -> bool:
     """No namespace of a network is left, and no flow of one in br-tun."""
     for place in scene.places.values():
-        if "qdhcp-" in (listed := place.must("ip", "netns")) or "qrouter-" in listed:
+        namespaces = place.must("ip", "netns")
+        if DHCP_NAMESPACE_PREFIX in namespaces or ROUTER_NAMESPACE_PREFIX in namespaces:
             return False
         flows = place.must("ovs-ofctl", "dump-flows", "br-tun")
         if "tun_id=" in flows or "dl_vlan=" in flows or "vlan_tci=0x" in flows:

@@ -6,6 +6,7 @@ import msgspec
 
 from warren.core import names
 from warren.core.ids import PortId
+from warren.core.state import OWNER_DHCP
 from warren.lab.experiments import expected, pieces
 from warren.lab.experiments.record import Hop
 from warren.lab.experiments.scene import Scene
@@ -57,7 +58,7 @@ def boot_plugged(scene: Scene, name: str, host: str) -> Instance:
 
 def _let_in(scene: Scene) -> None:
     """Echo requests and ssh from outside, where security groups apply."""
-    if scene.lab.plan.plug.value != "hybrid":
+    if not pieces.is_filtered(scene):
         return
     # The tenant's own default group: every project has one.
     network = pieces.tenant(scene)
@@ -128,7 +129,7 @@ def _claim_flows(scene: Scene, before: Sight, plugged: Sight) -> None:
 
 
 def _claim_lease(scene: Scene, vm1: Instance, lease: dict[str, str]) -> None:
-    server = pieces.port_of(scene, pieces.DHCP)
+    server = pieces.port_of(scene, OWNER_DHCP)
     port = scene.client.port(vm1.port_id)
     evidence = scene.save("vm1/lease", "".join(f"{key}={value}\n" for key, value in lease.items()))
     scene.claim(
@@ -141,7 +142,7 @@ def _claim_lease(scene: Scene, vm1: Instance, lease: dict[str, str]) -> None:
 
 
 def _claim_learned(scene: Scene, vm1: Instance, seen: Sight) -> None:
-    server = pieces.port_of(scene, pieces.DHCP)
+    server = pieces.port_of(scene, OWNER_DHCP)
     to_network, to_compute = _tunnel(scene, HOST, scene.network_host), _tunnel(scene, scene.network_host, HOST)
     learned = pieces.learned_macs(seen[HOST])
     scene.claim(
@@ -183,7 +184,7 @@ def _claim_attributed(scene: Scene, seen: Sight) -> None:
 
 
 def _claim_known_ahead(scene: Scene, vm1: Instance, plugged: Sight, seen: Sight) -> None:
-    server = pieces.port_of(scene, pieces.DHCP)
+    server = pieces.port_of(scene, OWNER_DHCP)
     to_network, to_compute = _tunnel(scene, HOST, scene.network_host), _tunnel(scene, scene.network_host, HOST)
     for name, mac, port in (
         (HOST, server.mac_address, to_network),
@@ -261,7 +262,7 @@ def _note_way(scene: Scene, vm1: Instance) -> None:
     flow = f"in_port={switch},{packet}"
     answer, evidence = pieces.trace(scene, HOST, "br-int", flow, "ofproto_trace_dhcp")
     host = scene.network_host
-    server = names.tap(PortId(pieces.port_of(scene, pieces.DHCP).id))
+    server = names.tap(PortId(pieces.port_of(scene, OWNER_DHCP).id))
     tunnel = pieces.peers_of(scene, host)[HOST]
     arriving = f"in_port={tunnel},tun_id={pieces.tenant(scene).segmentation_id},{packet}"
     into, into_file = pieces.trace(scene, host, "br-tun", arriving, "ofproto_trace_dhcp")

@@ -4,6 +4,7 @@ import re
 
 from warren.core import names
 from warren.core.ids import PortId
+from warren.core.state import OWNER_DHCP, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.lab.control import PHYSICAL_NETWORK
 from warren.lab.experiments import expected, pieces
 from warren.lab.experiments.record import Hop
@@ -27,10 +28,10 @@ def run(scene: Scene) -> None:
     _external_network(scene)
     scene.stage("2b-external-network", "an external network: flat, so nothing for the tunnels")
     _tenant_network(scene)
-    pieces.wait_active(scene, pieces.DHCP)
+    pieces.wait_active(scene, OWNER_DHCP)
     scene.stage("2c-tenant-network", "a tenant network with a subnet: its DHCP server is the first port")
     _router(scene)
-    pieces.wait_active(scene, pieces.ROUTER_GATEWAY, pieces.ROUTER_INTERFACE)
+    pieces.wait_active(scene, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE)
     after = scene.stage("2d-router", "a router with its gateway and an interface")
     _claim_router_namespace(scene, after)
     _claim_dhcp_namespace(scene, after)
@@ -45,8 +46,7 @@ def _external_network(scene: Scene) -> None:
 
 
 def _tenant_network(scene: Scene) -> None:
-    is_filtered = scene.lab.plan.plug.value == "hybrid"
-    scene.objects.tenant = scene.client.create_network("red", port_security=is_filtered)
+    scene.objects.tenant = scene.client.create_network("red", port_security=pieces.is_filtered(scene))
     scene.objects.tenant_subnet = scene.client.create_subnet(
         "red-v4", pieces.tenant(scene), TENANT_CIDR, TENANT_GATEWAY
     )
@@ -63,7 +63,7 @@ def _router(scene: Scene) -> None:
 
 def _claim_router_namespace(scene: Scene, seen: Sight) -> None:
     host, namespace = scene.network_host, pieces.router_namespace(scene)
-    inner, outer = pieces.port_of(scene, pieces.ROUTER_INTERFACE), pieces.port_of(scene, pieces.ROUTER_GATEWAY)
+    inner, outer = pieces.port_of(scene, OWNER_ROUTER_INTERFACE), pieces.port_of(scene, OWNER_ROUTER_GATEWAY)
     wanted = {
         names.router_interface(PortId(inner.id)): f"{inner.address}/24",
         names.router_gateway(PortId(outer.id)): f"{outer.address}/24",
@@ -91,7 +91,7 @@ def _address_of(addresses: str, interface: str) -> str:
 
 def _claim_dhcp_namespace(scene: Scene, seen: Sight) -> None:
     host, namespace = scene.network_host, pieces.dhcp_namespace(scene)
-    port = pieces.port_of(scene, pieces.DHCP)
+    port = pieces.port_of(scene, OWNER_DHCP)
     interface = names.tap(PortId(port.id))
     address = _address_of(seen[host].text(f"ip_addr_{namespace}"), interface)
     running = seen[host].text(f"pids_{namespace}")
@@ -131,7 +131,7 @@ def _claim_flows(scene: Scene, before: Sight, after: Sight) -> None:
 
 
 def _claim_gateway_answers(scene: Scene) -> None:
-    gateway = pieces.port_of(scene, pieces.ROUTER_GATEWAY)
+    gateway = pieces.port_of(scene, OWNER_ROUTER_GATEWAY)
     done = scene.on(WORLD, *pieces.ping_words(scene, WORLD, gateway.address, 3), save_as="ping_qg")
     scene.claim(
         "the world host can ping qg",
