@@ -29,7 +29,8 @@ def run(scene: Scene) -> None:
     inside = ("ip", "netns", "exec", pieces.router_namespace(scene))
     done = scene.on(scene.network_host, *inside, *pieces.ping_words(scene, scene.network_host, vm1.address, COUNT))
     scene.stage("5b-from-qrouter", "a ping from inside qrouter")
-    _claim_answered(scene, "a ping of vm1 from inside qrouter is answered", done.stdout, scene.network_host)
+    claim = "a ping of vm1 from inside qrouter is answered"
+    pieces.claim_answered(scene, claim, done.stdout, COUNT, f"{scene.network_host}/ping_vm1")
     floating = _floating_ip(scene)
     scene.stage("5c-floating-ip", f"vm1 has the floating IP {floating}")
     with capturing(scene.lab, scene.places[scene.network_host], UNDERLAY_NIC) as captured:
@@ -39,7 +40,8 @@ def run(scene: Scene) -> None:
         }
     after = scene.stage("5d-from-outside", "pinged by its floating IP, from the world and from another compute host")
     for name, output in outside.items():
-        _claim_answered(scene, f"a ping of the floating IP from {name} is answered", output, name)
+        claim = f"a ping of the floating IP from {name} is answered"
+        pieces.claim_answered(scene, claim, output, COUNT, f"{name}/ping_floating-ip")
     _claim_tables(scene, before, after)
     _claim_nat(scene, floating, after)
     evidence = scene.save(f"{scene.network_host}/tcpdump_{UNDERLAY_NIC}", captured.text)
@@ -62,17 +64,6 @@ def _floating_ip(scene: Scene) -> str:
 
     api.wait_until(is_there, f"Translation of {address} on {scene.network_host}", pieces.WITHIN_S, every_s=0.1)
     return address
-
-
-def _claim_answered(scene: Scene, text: str, output: str, name: str) -> None:
-    count = pieces.received(output)
-    scene.claim(
-        text,
-        held=count == COUNT,
-        expected=pieces.answers(COUNT),
-        observed=pieces.answers(count),
-        evidence=scene.save(f"{name}/ping_{len(scene.current.claims)}", output),
-    )
 
 
 def _claim_tables(scene: Scene, before: Sight, after: Sight) -> None:

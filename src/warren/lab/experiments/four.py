@@ -34,13 +34,8 @@ def run(scene: Scene) -> None:
     with capturing(scene.lab, scene.places[HOST], UNDERLAY_NIC) as captured:
         done = scene.on("vm1", *pieces.ping_words(scene, "vm1", gateway.address, COUNT))
     after = scene.stage("4b-pinged", f"vm1 has pinged {gateway.address}")
-    scene.claim(
-        f"vm1's ping of qg ({gateway.address}) is answered",
-        held=pieces.received(done.stdout) == COUNT,
-        expected=pieces.answers(COUNT),
-        observed=pieces.answers(pieces.received(done.stdout)),
-        evidence=scene.save("vm1/ping_qg", done.stdout),
-    )
+    claim = f"vm1's ping of qg ({gateway.address}) is answered"
+    pieces.claim_answered(scene, claim, done.stdout, COUNT, "vm1/ping_qg")
     _claim_way(scene, gateway, after)
     _claim_counted(scene, before, after)
     if scene.is_learning:

@@ -114,6 +114,18 @@ def answers(count: int) -> str:
     return f"{count} answer{'' if count == 1 else 's'}"
 
 
+def claim_answered(scene: Scene, claim: str, output: str, count: int, save_as: str) -> None:
+    """Claim that a ping of `count` echo requests had as many answers; what it printed is the evidence."""
+    seen = received(output)
+    scene.claim(
+        claim,
+        held=seen == count,
+        expected=answers(count),
+        observed=answers(seen),
+        evidence=scene.save(save_as, output),
+    )
+
+
 def trace(scene: Scene, host: str, bridge: str, flow: str, save_as: str) -> tuple[Trace, str]:
     """Ask the real switch what it would do with a frame; gives the answer and its file."""
     scene.step(f"[{host}] ovs-appctl ofproto/trace {bridge} '{flow}'")

@@ -147,14 +147,11 @@ class Scene:
 
     # Doing.
 
-    def on(self, name: str, *command: str, save_as: str | None = None) -> CompletedProcess[str]:
-        """Run a command on a host, in the world or in an instance, note it as a step, and keep its output."""
+    def on(self, name: str, *command: str) -> CompletedProcess[str]:
+        """Run a command on a host, in the world or in an instance, and note it as a step."""
         self.step(f"[{name}] {' '.join(command)}")
         instance = self.objects.instances.get(name)
-        done = instance.run(self.lab, *command) if instance else self._place(name).run(*command)
-        if save_as:
-            self.save(f"{name}/{save_as}", done.stdout + done.stderr)
-        return done
+        return instance.run(self.lab, *command) if instance else self._place(name).run(*command)
 
     def names(self, seen: Sight) -> atlas.Atlas:
         """Names of everything there is now."""

@@ -32,7 +32,7 @@ def run(scene: Scene) -> None:
     with capturing(scene.lab, scene.places[HOST], UNDERLAY_NIC) as captured:
         first = scene.on("vm1", *pieces.ping_words(scene, "vm1", vm2.address, 1))
     found = scene.stage("6b-first", "vm1 has pinged vm2 once")
-    _claim_answered(scene, "vm1's first ping of vm2 is answered", first.stdout, 1)
+    pieces.claim_answered(scene, "vm1's first ping of vm2 is answered", first.stdout, 1, "vm1/ping_vm2")
     _claim_arp(scene, captured, vm2, pieces.arp_answers(found[HOST], vm2.address))
     _claim_entries(scene, found if scene.is_learning else before, vm1, vm2)
     _ping_both_ways(scene, found, vm1, vm2)
@@ -49,20 +49,9 @@ def _ping_both_ways(scene: Scene, found: Sight, vm1: Instance, vm2: Instance) ->
         if not _moved(before[scene.network_host], after[scene.network_host]):
             break
         before = after
-    _claim_answered(scene, "vm1's pings of vm2 are answered", there.stdout, COUNT)
-    _claim_answered(scene, "vm2's pings of vm1 are answered", back.stdout, COUNT)
+    pieces.claim_answered(scene, "vm1's pings of vm2 are answered", there.stdout, COUNT, "vm1/ping_vm2")
+    pieces.claim_answered(scene, "vm2's pings of vm1 are answered", back.stdout, COUNT, "vm2/ping_vm1")
     _claim_direct(scene, before, after)
-
-
-def _claim_answered(scene: Scene, text: str, output: str, count: int) -> None:
-    answers = pieces.received(output)
-    scene.claim(
-        text,
-        held=answers == count,
-        expected=pieces.answers(count),
-        observed=pieces.answers(answers),
-        evidence=scene.save(f"vm1/ping_{len(scene.current.claims)}", output),
-    )
 
 
 def _claim_arp(scene: Scene, captured: Capture, vm2: Instance, answered: int) -> None:

@@ -242,13 +242,14 @@ def _claim_ssh(scene: Scene, vm1: Instance) -> None:
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ConnectTimeout=10")
     words = [word for option in options for word in ("-o", option)]
     command = ("ip", "netns", "exec", namespace, "ssh", "-i", str(private_key(scene.lab)), *words)
-    done = scene.on(scene.network_host, *command, f"root@{vm1.address}", "hostname", save_as="ssh_vm1")
+    done = scene.on(scene.network_host, *command, f"root@{vm1.address}", "hostname")
+    said = done.stdout + done.stderr
     scene.claim(
         "ssh from the qrouter namespace into vm1 works",
         held=done.returncode == 0 and done.stdout.strip() == "vm1",
         expected="vm1",
-        observed=(done.stdout + done.stderr).strip(),
-        evidence=f"3c-lease/{scene.network_host}/ssh_vm1",
+        observed=said.strip(),
+        evidence=scene.save(f"{scene.network_host}/ssh_vm1", said),
     )
 
 

@@ -15,6 +15,7 @@ from warren.lab.plan import EXTERNAL_CIDR, EXTERNAL_POOL, WORLD, WORLD_ADDRESS
 
 TENANT_CIDR = "192.168.5.0/24"
 TENANT_GATEWAY = "192.168.5.1"
+COUNT = 3
 
 
 def run(scene: Scene) -> None:
@@ -132,14 +133,8 @@ def _claim_flows(scene: Scene, before: Sight, after: Sight) -> None:
 
 def _claim_gateway_answers(scene: Scene) -> None:
     gateway = pieces.port_of(scene, OWNER_ROUTER_GATEWAY)
-    done = scene.on(WORLD, *pieces.ping_words(scene, WORLD, gateway.address, 3), save_as="ping_qg")
-    scene.claim(
-        "the world host can ping qg",
-        held=pieces.received(done.stdout) == 3,
-        expected=pieces.answers(3),
-        observed=pieces.answers(pieces.received(done.stdout)),
-        evidence=f"{_stage(scene)}/{WORLD}/ping_qg",
-    )
+    done = scene.on(WORLD, *pieces.ping_words(scene, WORLD, gateway.address, COUNT))
+    pieces.claim_answered(scene, "the world host can ping qg", done.stdout, COUNT, f"{WORLD}/ping_qg")
     scene.way(
         "An echo request from the world to the router's gateway",
         [
@@ -153,8 +148,3 @@ def _claim_gateway_answers(scene: Scene) -> None:
             ),
         ],
     )
-
-
-def _stage(scene: Scene) -> str:
-    assert scene.experiment is not None
-    return scene.experiment.stages[-1].name
