@@ -1,4 +1,4 @@
-"""Live sources, the lab's hosts among them: how a command gets executed there, and what was captured there."""
+"""Sources that are looked at now, the lab's hosts among them: how a command runs there, and what is captured there."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,8 +49,8 @@ def reach(source: str) -> Reach:
     if source == sources.LOCAL:
         return Reach()
     if source.startswith(LAB):
-        lab, _, name = source.removeprefix(LAB).rpartition("/")
-        place = host.place(open_lab(lab or DEFAULT_LAB), name)
+        lab, name = _lab_and_host(source)
+        place = host.place(open_lab(lab), name)
         return Reach(prefix=place.command([]), environ=place.environment())
     if source.startswith(_SSH):
         return Reach(prefix=over_ssh(sources.ssh_destination(source)))
@@ -69,9 +69,9 @@ def open_estate(named: Sequence[str], names: Names) -> Estate:
     each = [one for source in (tuple(named) or (sources.LOCAL,)) for one in _each_host(source)]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         hosts = [host for found in pool.map(_hosts, each) for host in found]
-    labs = [source.removeprefix(LAB).rpartition("/")[0] for source in each if source.startswith(LAB)]
+    labs = [_lab_and_host(source)[0] for source in each if source.startswith(LAB)]
     if labs and not names.is_known:
-        names = lab_names(labs[0] or DEFAULT_LAB)
+        names = lab_names(labs[0])
     return Estate(hosts=unambiguous(hosts, "what was given"), names=names)
 
 
@@ -86,11 +86,17 @@ def _each_host(source: str) -> list[str]:
     """`lab://LAB/` and `lab://` are all hosts of a lab, its outside world included; else the source itself."""
     if not source.startswith(LAB):
         return [source]
-    name, _, host_name = source.removeprefix(LAB).rpartition("/")
+    name, host_name = _lab_and_host(source)
     if host_name:
         return [source]
-    lab = open_lab(name or DEFAULT_LAB)
+    lab = open_lab(name)
     return [f"{LAB}{lab.plan.name}/{one}" for one in (*(planned.name for planned in lab.plan.hosts), WORLD)]
+
+
+def _lab_and_host(source: str) -> tuple[str, str]:
+    """The two names of `lab://LAB/HOST`: without the first it is the default lab, without the second all its hosts."""
+    lab, _, name = source.removeprefix(LAB).rpartition("/")
+    return lab or DEFAULT_LAB, name
 
 
 def lab_names(name: str) -> Names:
