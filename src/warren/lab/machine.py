@@ -24,7 +24,7 @@ _PACKAGES: Final = {
     "ssh": "openssh-client",
     "brctl": "bridge-utils",
     "ifconfig": "net-tools",
-    "busybox": "busybox",
+    "busybox": "busybox-static",
     "dropbear": "dropbear-bin",
     "nsenter": "util-linux",
     "unshare": "util-linux",
@@ -34,7 +34,6 @@ _PACKAGES: Final = {
 
 _OVS_DIRECTORIES: Final = ("/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch")
 _SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
-
 
 _TRIAL: Final = """
 hostname trial

@@ -1,7 +1,7 @@
 """What a hypervisor's VIF driver does with an instance's interface, as os-vif does it; the agent then wires it.
 
 `hybrid`: tap - Linux bridge qbr - veth qvb, qvo - br-int: iptables can filter on qbr. `ovs`: tap on br-int. No tag
-is set: on br-int a port is dead until the agent has flows for it. Everything may be called again.
+is set: on br-int a port is dead until the agent has flows for it. A second call makes, or removes, what is left to do.
 """
 
 from dataclasses import dataclass

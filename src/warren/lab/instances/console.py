@@ -1,7 +1,7 @@
 """A guest's serial lines: the console for people, and the second one for commands. The other end is `guest-init.sh`.
 
-The second takes commands and gives their output and exit status. Both work without the guest's
-network, which is what the experiments look at.
+The second takes commands and gives their output and exit status. Both work without the guest's network, which is what
+the experiments look at.
 """
 
 import base64
