@@ -123,7 +123,7 @@ def test_a_second_lab_of_the_same_name_is_refused(lab: LabDirectory) -> None:
 def test_unknown_hosts_and_labs_are_named_with_what_there_is(lab: LabDirectory) -> None:
     with pytest.raises(NotFound, match="network, compute1, compute2"):
         place(lab, "compute9")
-    with pytest.raises(NotFound, match="warren lab up"):
+    with pytest.raises(NotFound, match=rf"there is: .*\b{lab.plan.name}\b.*`warren lab up --name nowhere`"):
         open_lab("nowhere")
 
 

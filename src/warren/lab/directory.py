@@ -78,7 +78,7 @@ def open_lab(name: str) -> LabDirectory:
     """The lab of that name that is up.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is none; the message lists those there are.
         Conflict: it crashed and was not taken down.
         Unmet: this is not root.
     """
@@ -86,7 +86,9 @@ def open_lab(name: str) -> LabDirectory:
     try:
         lab = msgspec.json.decode((LABS / checked_name(name) / "lab.json").read_bytes(), type=LabDirectory)
     except FileNotFoundError:
-        raise NotFound("LabNotFound", f"No lab '{name}' is up; `warren lab up{_option(name)}` starts one.") from None
+        others = f" (there is: {', '.join(found)})" if (found := names()) else ""
+        start = f"`warren lab up{_option(name)}` starts one"
+        raise NotFound("LabNotFound", f"No lab '{name}' is up{others}; {start}.") from None
     if not processes.carrying(lab.lab_id):
         raise _taken(name)
     return lab
