@@ -58,7 +58,6 @@ def plug(
         host=on_host,
         kind=kind,
         network_id=network.id,
-        network_name=network.name,
         port_id=port.id,
         mac_address=port.mac_address,
         address=port.address,

@@ -30,7 +30,6 @@ class Instance:
     host: str
     kind: Kind
     network_id: str
-    network_name: str
     port_id: str
     mac_address: str
     address: str
