@@ -10,6 +10,8 @@ from pathlib import Path
 
 from bench.figure import Figure
 from warren.core.errors import Rejected
+from warren.core.ids import PortId
+from warren.core.names import ID_CHARS_IN_NAME, qvo
 from warren.core.state import Plug
 from warren.lab import api, control, processes
 from warren.lab.directory import LabDirectory
@@ -59,7 +61,7 @@ class Bed:
         silent = "0" if is_chatty else "1"
         self.host.must("ip", "netns", "exec", "guests", "sysctl", "-qw", f"net.ipv6.conf.default.disable_ipv6={silent}")
         self.host.must("ip", "-batch", "-", stdin="".join(_links(port) for port in ports))
-        guests = "".join(f"link set g{port.id[:11]} up\n" for port in ports)
+        guests = "".join(f"link set g{port.id[:ID_CHARS_IN_NAME]} up\n" for port in ports)
         self.host.must("ip", "netns", "exec", "guests", "ip", "-batch", "-", stdin=guests)
 
     def plug(self, ports: list[api.Port]) -> None:
@@ -68,8 +70,8 @@ class Bed:
         self.host.must("ovs-vsctl", "--timeout=60", "--no-wait", *arguments)
 
     def unplug(self, ports: list[api.Port]) -> None:
-        qvos = [argument for port in ports for argument in ("--", "--if-exists", "del-port", f"qvo{port.id[:11]}")]
-        self.host.must("ovs-vsctl", "--timeout=60", *qvos)
+        deleted = [word for port in ports for word in ("--", "--if-exists", "del-port", qvo(PortId(port.id)))]
+        self.host.must("ovs-vsctl", "--timeout=60", *deleted)
         self.host.must("ip", "netns", "delete", "guests")
         self.host.must("ip", "link", "delete", "group", LINK_GROUP)
         for port in ports:
@@ -89,7 +91,7 @@ class Bed:
 
 
 def _links(port: api.Port) -> str:
-    short = port.id[:11]
+    short = port.id[:ID_CHARS_IN_NAME]
     return (
         f"link add tap{short} type veth peer name g{short} address {port.mac_address} netns guests\n"
         f"link add qbr{short} group {LINK_GROUP} type bridge forward_delay 0 stp_state 0 mcast_snooping 0\n"
@@ -100,7 +102,7 @@ def _links(port: api.Port) -> str:
 
 
 def _add_port(port: api.Port) -> tuple[str, ...]:
-    name = f"qvo{port.id[:11]}"
+    name = qvo(PortId(port.id))
     ids = (f"external_ids:iface-id={port.id}", f'external_ids:attached-mac="{port.mac_address}"')
     return ("--", "add-port", "br-int", name, "--", "set", "Interface", name, *ids)
 
