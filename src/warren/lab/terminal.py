@@ -1,5 +1,6 @@
 """A run of the experiments as it is told in the terminal: live, line by line, and summed up."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from rich.console import Console
@@ -7,8 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from warren.lab.experiments.results import Run
+from warren.lab.experiments.scene import LineKind
 
-_FORMS: Final = {
+_FORMS: Final[Mapping[LineKind, str]] = {
     "experiment": "\n[bold]{}[/]",
     "step": "  [dim]$ {}[/]",
     "stage": "  [cyan]{}[/]",
@@ -28,8 +30,8 @@ class Teller:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def __call__(self, kind: str, text: str) -> None:
-        """One line (kind as in `Scene`)."""
+    def __call__(self, kind: LineKind, text: str) -> None:
+        """Print one line."""
         if kind == "step" and len(text) > _STEP_CHARACTERS:
             text = f"{text[:_STEP_CHARACTERS]}…"
         indented = escape(text).replace("\n", "\n      ")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,7 @@ class Claim:
 class FlowChange:
     """A flow of br-tun that came or went, with what the table is for and whom the flow serves."""
 
-    change: str
-    """`added` or `removed`."""
+    change: Literal["added", "removed"]
     table: int
     purpose: str
     flow: str

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Literal, TypeAlias
 
 from warren.core.state import TunnelMode
 from warren.lab import api, host
@@ -19,7 +20,9 @@ from warren.lab.host import Place
 from warren.lab.instances import Instance, Kind
 from warren.lab.plan import WORLD
 
-Tell = Callable[[str, str], None]
+LineKind: TypeAlias = Literal["experiment", "step", "stage", "added", "removed", "held", "failed"]
+Tell: TypeAlias = Callable[[LineKind, str], None]
+"""Told each line of a run as it comes: what kind of line it is, and its text."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Objects:
 
 
 class Scene:
-    """The lab during a run. `tell` is given lines for the terminal: (kind, text)."""
+    """The lab during a run. `tell` is given lines for the terminal."""
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class Scene:
         credentials: api.Credentials,
         out: Path,
         kind: Kind,
-        tell: Callable[[str, str], None],
+        tell: Tell,
     ) -> None:
         self.lab = lab
         self.client = api.Client(credentials, say=self.step)
@@ -54,7 +57,7 @@ class Scene:
         self._tell = tell
         self._before: Sight | None = None
         self._sentences: Mapping[str, Mapping[tables.FlowKey, str]] = {}
-        self.experiment: Experiment | None = None
+        self._experiment: Experiment | None = None
 
     @property
     def network_host(self) -> str:
@@ -72,21 +75,20 @@ class Scene:
     @property
     def current(self) -> Experiment:
         """The experiment that runs now."""
-        assert self.experiment is not None
-        return self.experiment
+        assert self._experiment is not None
+        return self._experiment
 
     # Notes.
 
-    def begin(self, number: int, title: str, question: str) -> Experiment:
+    def begin(self, number: int, title: str, question: str) -> None:
         """Start a new experiment; everything noted from here on is its."""
-        self.experiment = Experiment(number=number, title=title, question=question)
+        self._experiment = Experiment(number=number, title=title, question=question)
         self._tell("experiment", f"{number}. {title}")
-        return self.experiment
 
     def step(self, command: str) -> None:
         """Note what was done, as a command that a person would type."""
-        if self.experiment is not None:
-            self.experiment.steps.append(command)
+        if self._experiment is not None:
+            self._experiment.steps.append(command)
         self._tell("step", command)
 
     def stage(self, name: str, title: str) -> Sight:
@@ -170,7 +172,10 @@ class Scene:
 def _changes(
     found: tables.Difference, names: atlas.Atlas, told: Mapping[tables.FlowKey, str]
 ) -> tuple[FlowChange, ...]:
-    marked = [("removed", entry) for entry in found.removed] + [("added", entry) for entry in found.added]
+    marked: list[tuple[Literal["added", "removed"], tables.Entry]] = [
+        *(("removed", entry) for entry in found.removed),
+        *(("added", entry) for entry in found.added),
+    ]
     return tuple(
         FlowChange(
             change=change,
