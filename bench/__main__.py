@@ -118,7 +118,9 @@ def main() -> int:
         return 0
     for_root = [figure.name for figure in selected if figure.needs_root]
     if for_root and os.geteuid() != 0:
-        raise Unmet(f"{', '.join(for_root)} need root: sudo ./run bench.")
+        raise Unmet(
+            f"root is needed to measure {', '.join(for_root)}: sudo ./run bench {' '.join(wanted.names)}".rstrip()
+        )
     results, failed = measure(selected)
     if results:
         Console(width=None if sys.stdout.isatty() else 180).print(table_of(results))

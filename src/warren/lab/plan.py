@@ -91,7 +91,11 @@ def plan_hosts(*, total: int, network_hosts: int) -> tuple[HostPlan, ...]:
         Invalid: no compute host would be left, no network host was asked for, or there are more than addresses.
     """
     if network_hosts < 1 or total <= network_hosts:
-        raise Invalid("InvalidHosts", "A lab needs at least one network host and one compute host beside it.")
+        raise Invalid(
+            "InvalidHosts",
+            "A lab needs at least one network host and one compute host beside it: --hosts counts both, "
+            "--network-hosts how many of them are network hosts.",
+        )
     if total > MAX_HOSTS:
         raise Invalid("InvalidHosts", f"A lab has at most {MAX_HOSTS} hosts.")
     return tuple(_hosts(total, network_hosts))

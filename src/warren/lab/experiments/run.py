@@ -42,7 +42,9 @@ def check_lab(plan: LabPlan, kind: Kind) -> None:
     """
     if not {"compute1", "compute2"} <= {host.name for host in plan.hosts}:
         raise Invalid(
-            "WrongLab", f"The experiments speak of compute1 and compute2; lab '{plan.name}' has {plan.host_names()}."
+            "WrongLab",
+            f"The experiments speak of compute1 and compute2; lab '{plan.name}' has {plan.host_names()}: "
+            "start one with two compute hosts or more.",
         )
     if kind is Kind.QEMU:
         qemu.check()
