@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
@@ -31,6 +32,7 @@ from warren.lab.up import bring_up
 
 F = TypeVar("F", bound=Callable[..., object])
 GUEST_COMMAND_S = 3600.0
+_SHAPE: Final = ("name", "hosts", "network_hosts", "tunnel", "mode", "plug", "ageing_s")
 _console = Console(highlight=False)
 
 
@@ -44,8 +46,8 @@ def _named(function: F) -> F:
     return option(function)
 
 
-def _shaped(*, ageing_s: int) -> Callable[[F], F]:
-    """The options that say what a lab is to be."""
+def _shaped(*, ageing_s: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that say what a lab is to be; the command gets the `plan` that they make."""
     learned = "Seconds that a learned entry lives without being refreshed; 300 is what real deployments have."
     options = (
         click.option("--hosts", type=int, help="Hosts in all  [default: two compute hosts beside the network hosts]"),
@@ -60,10 +62,15 @@ def _shaped(*, ageing_s: int) -> Callable[[F], F]:
                      help=learned),
     )  # fmt: skip
 
-    def shaped(function: F) -> F:
+    def shaped(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def planned(**given: Any) -> None:
+            shape = {name: given.pop(name) for name in _SHAPE}
+            function(plan=_plan(shape), **given)
+
         for option in reversed(options):
-            function = option(function)
-        return _named(function)
+            planned = option(planned)
+        return _named(planned)
 
     return shaped
 
@@ -84,14 +91,16 @@ def _choice(values: type[TunnelMode] | type[Plug] | type[Kind]) -> "click.Choice
     return click.Choice([value.value for value in values])
 
 
-def _plan(*, name: str, hosts: int | None, network_hosts: int, **shape: str | int) -> LabPlan:
+def _plan(shape: Mapping[str, Any]) -> LabPlan:
+    """What the options say; two compute hosts where they do not say how many."""
+    network_hosts, total = shape["network_hosts"], shape["hosts"]
     return LabPlan(
-        name=checked_name(name),
-        hosts=plan_hosts(total=network_hosts + 2 if hosts is None else hosts, network_hosts=network_hosts),
+        name=checked_name(shape["name"]),
+        hosts=plan_hosts(total=network_hosts + 2 if total is None else total, network_hosts=network_hosts),
         tunnel=NetworkType(shape["tunnel"]),
         mode=TunnelMode(shape["mode"]),
         plug=Plug(shape["plug"]),
-        ageing_s=int(shape["ageing_s"]),
+        ageing_s=shape["ageing_s"],
     )
 
 
@@ -106,9 +115,8 @@ def _bring_up(plan: LabPlan) -> LabDirectory:
 
 @command.command()
 @_shaped(ageing_s=300)
-def up(**shape: str | int) -> None:
+def up(plan: LabPlan) -> None:
     """Start a lab."""
-    plan = _plan(**shape)  # type: ignore[arg-type]
     with ending_in_order():
         lab = _bring_up(plan)
     option = "" if plan.name == "default" else f" --name {plan.name}"
@@ -152,12 +160,12 @@ def run_on_lab(name: str, kind: str, out: Path, experiments: tuple[str, ...]) ->
 @command.command("all")
 @_shaped(ageing_s=10)
 @_run_options
-def up_run_down(kind: str, out: Path, experiments: tuple[str, ...], **shape: str | int) -> None:
+def up_run_down(plan: LabPlan, kind: str, out: Path, experiments: tuple[str, ...]) -> None:
     """Start a lab, run the experiments, take the lab down again.
 
     The exit status is 0 only if every claim holds.
     """
-    numbers, plan = chosen(experiments), _plan(**shape)  # type: ignore[arg-type]
+    numbers = chosen(experiments)
     machine.check(plan.plug)
     check_lab(plan, Kind(kind))
     output.prepare(out)
