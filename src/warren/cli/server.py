@@ -52,7 +52,7 @@ def init(config_path: Path, path: Path | None) -> None:
     try:
         write_new(target, text.encode())
     except FileExistsError:
-        raise Unmet(f"{target} is there already; remove it first or name another file") from None
+        raise Unmet(f"{target} is there already: name another file, or remove it first") from None
     except OSError as error:
         raise Unmet(f"{target} cannot be written: {error.strerror}") from error
     click.echo(f"wrote {target}\nuser admin, project admin, password: {password}")
