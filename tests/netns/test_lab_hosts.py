@@ -127,6 +127,12 @@ def test_unknown_hosts_and_labs_are_named_with_what_there_is(lab: LabDirectory) 
         open_lab("nowhere")
 
 
+def test_a_command_that_is_named_is_one_that_the_caller_can_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARREN_COMMAND", "./run warren")
+    with pytest.raises(NotFound, match=r"`\./run warren lab up --name nowhere`"):
+        open_lab("nowhere")
+
+
 @pytest.mark.parametrize("bad", ["", "A", "../x", "x" * 21, "a b", "9"])
 def test_a_name_that_is_no_name_is_refused_and_nothing_is_made(bad: str) -> None:
     with pytest.raises(Invalid):

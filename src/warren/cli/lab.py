@@ -18,7 +18,7 @@ from warren.core.errors import NotFound
 from warren.core.state import NetworkType, Plug, TunnelMode
 from warren.lab import control, machine, status
 from warren.lab.api import Client
-from warren.lab.directory import LabDirectory, open_lab
+from warren.lab.directory import LabDirectory, open_lab, typed
 from warren.lab.down import take_down
 from warren.lab.experiments import output, results
 from warren.lab.experiments.run import check_lab, chosen
@@ -119,13 +119,12 @@ def up(plan: LabPlan) -> None:
     """Start a lab."""
     with ending_in_order():
         lab = _bring_up(plan)
-    option = "" if plan.name == "default" else f" --name {plan.name}"
     for what, how in (
         ("files", str(lab.path)),
         ("API", f"OS_CLIENT_CONFIG_FILE={lab.clouds_yaml} openstack --os-cloud {control.CLOUD} network list"),
-        ("experiments", f"warren lab run{option}"),
-        ("look inside", f"warren lab shell{option} {plan.hosts[-1].name}"),
-        ("end", f"warren lab down{option}"),
+        ("experiments", typed("run", plan.name)),
+        ("look inside", typed("shell", plan.name, plan.hosts[-1].name)),
+        ("end", typed("down", plan.name)),
     ):
         _console.print(f"  {what:<12}{how}", soft_wrap=True)
 

@@ -1,5 +1,6 @@
 """Where a lab keeps its files: /run/warren/lab/<name>. Owns the paths and the lab's own description, `lab.json`."""
 
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from warren.lab.manifest import Made, Manifest
 from warren.lab.plan import LabPlan, checked_name
 
 LABS: Final = Path("/run/warren/lab")
+COMMAND_VARIABLE: Final = "WARREN_COMMAND"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +89,8 @@ def open_lab(name: str) -> LabDirectory:
         lab = msgspec.json.decode((LABS / checked_name(name) / "lab.json").read_bytes(), type=LabDirectory)
     except FileNotFoundError:
         others = f" (there is: {', '.join(found)})" if (found := names()) else ""
-        start = f"`warren lab up{_option(name)}` starts one"
-        raise NotFound("LabNotFound", f"No lab '{name}' is up{others}; {start}.") from None
+        start = typed("up", name)
+        raise NotFound("LabNotFound", f"No lab '{name}' is up{others}; `{start}` starts one.") from None
     if not processes.carrying(lab.lab_id):
         raise _taken(name)
     return lab
@@ -100,7 +102,7 @@ def names() -> tuple[str, ...]:
 
 
 def _taken(name: str) -> Conflict:
-    down = f"`warren lab down{_option(name)}`"
+    down = f"`{typed('down', name)}`"
     if processes.carrying(name):
         return Conflict("LabExists", f"A lab '{name}' is up already; use it, take it down with {down}, or give --name.")
     return Conflict(
@@ -108,5 +110,7 @@ def _taken(name: str) -> Conflict:
     )
 
 
-def _option(name: str) -> str:
-    return "" if name == "default" else f" --name {name}"
+def typed(verb: str, name: str, *words: str) -> str:
+    """A command of `warren lab` for a lab, as whoever called this one types it; `./run` says how that is."""
+    option = () if name == "default" else ("--name", name)
+    return " ".join([os.environ.get(COMMAND_VARIABLE, "warren"), "lab", verb, *option, *words])
