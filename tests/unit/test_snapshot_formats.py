@@ -17,7 +17,7 @@ from warren.core.errors import Invalid
 from warren.inspect.snapshot import dnsmasq, iproute, ovs
 from warren.inspect.snapshot.host import read_host
 from warren.inspect.snapshot.layout import Role, classify
-from warren.inspect.snapshot.text import Page, printable
+from warren.inspect.snapshot.text import Page, harmless
 from warren.inspect.snapshot.trace import read_trace
 from warren.sources.archive import read_archive
 from warren.sources.capture import script
@@ -184,7 +184,7 @@ def test_routes_rules_and_traces_with_absurd_numbers_are_read() -> None:
 
 
 def test_no_escape_sequence_survives() -> None:
-    assert printable("a\x1b[31mred\x1b[0m\x1b]0;title\x07\x9b2J\x00b\u202e") == "ared\ufffd2J\ufffdb\ufffd"
+    assert harmless("a\x1b[31mred\x1b[0m\x1b]0;title\x07\x9b2J\x00b\u202e") == "ared\ufffd2J\ufffdb\ufffd"
 
 
 NAMES = [

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from warren.core.errors import Invalid, NotFound
+from warren.inspect.parse.text import printable
 from warren.inspect.snapshot.model import Bridge, Host, Printout
-from warren.inspect.snapshot.text import printable
+from warren.inspect.snapshot.text import harmless
 from warren.sources.archive import is_archive, read_archive
 from warren.sources.capture import capture, over_ssh
 from warren.sources.folder import hosts_of, read_tree
@@ -82,7 +83,7 @@ def _read_pipe(path: Path) -> bytes:
 def _content(content: bytes, name: str) -> tuple[Host, ...]:
     if is_archive(content[:512]):
         return hosts_of(read_archive(content, name), name)
-    return (_flows_only(printable(content.decode("utf-8", "replace")), name),)
+    return (_flows_only(harmless(content.decode("utf-8", "replace")), name),)
 
 
 def _flows_only(text: str, name: str) -> Host:

@@ -10,7 +10,9 @@ from warren.inspect.filter.packet import ICMP, ICMPV6, PORT_PROTOCOLS, IpPacket
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.fields import Field
 from warren.inspect.parse.match import VLAN_PRESENT
+from warren.inspect.parse.values import ethernet_text, ipv4_text
 from warren.inspect.path.frame import Arp, Frame
+from warren.inspect.snapshot.text import mac_number
 
 Cells: TypeAlias = dict[Field, int]
 ETHERTYPE_ARP: Final = 0x0806
@@ -18,19 +20,6 @@ ETHERTYPE_IPV4: Final = 0x0800
 ETHERTYPE_IPV6: Final = 0x86DD
 VID_BITS: Final = 0xFFF
 _FLAG_BITS: Final = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32}
-
-
-def mac_number(mac: str) -> int:
-    """A MAC address as a number; 0 for an interface that has none."""
-    return int(mac.replace(":", ""), 16) if mac else 0
-
-
-def mac_text(value: int) -> str:
-    return ":".join(f"{octet:02x}" for octet in value.to_bytes(6, "big"))
-
-
-def ipv4_text(value: int) -> str:
-    return ".".join(str(octet) for octet in value.to_bytes(4, "big"))
 
 
 def values_of(frame: Frame, in_port: int) -> Values:
@@ -86,8 +75,8 @@ def frame_of(values: Sequence[int], before: Frame) -> Frame:
     tci = values[f.VLAN_TCI.order]
     payload = before.payload
     return Frame(
-        source=mac_text(values[f.ETH_SRC.order]),
-        destination=mac_text(values[f.ETH_DST.order]),
+        source=ethernet_text(values[f.ETH_SRC.order]),
+        destination=ethernet_text(values[f.ETH_DST.order]),
         vlan=tci & VID_BITS if tci & VLAN_PRESENT else 0,
         tunnel_id=values[f.TUN_ID.order],
         payload=_arp_of(values) if isinstance(payload, Arp) else _ip_of(values, payload),
@@ -97,9 +86,9 @@ def frame_of(values: Sequence[int], before: Frame) -> Frame:
 def _arp_of(values: Sequence[int]) -> Arp:
     return Arp(
         operation=values[f.ARP_OP.order],
-        sender_mac=mac_text(values[f.ARP_SHA.order]),
+        sender_mac=ethernet_text(values[f.ARP_SHA.order]),
         sender_ip=ipv4_text(values[f.ARP_SPA.order]),
-        target_mac=mac_text(values[f.ARP_THA.order]),
+        target_mac=ethernet_text(values[f.ARP_THA.order]),
         target_ip=ipv4_text(values[f.ARP_TPA.order]),
     )
 

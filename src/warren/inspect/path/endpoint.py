@@ -6,10 +6,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
 from warren.core.errors import Conflict, NotFound
 from warren.core.names import ID_CHARS_IN_NAME
+from warren.inspect.parse.text import printable
 from warren.inspect.path.routing import LIMITED_BROADCAST, is_broadcast, is_multicast, route
 from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Address, Estate, Host, Namespace
-from warren.inspect.snapshot.text import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,10 +225,11 @@ def gateway(endpoint: Endpoint, topology: Topology) -> str:
 
 def _services(endpoint: Endpoint, topology: Topology) -> Iterator[tuple[str, Address]]:
     """Interfaces and addresses of routers and DHCP servers, but for those that are known to be on another network."""
-    own = topology.network_of(endpoint.port) if endpoint.port else ""
+    names = topology.estate.names
+    own = endpoint.port.port.network(names) if endpoint.port else ""
     for host in topology.estate.hosts:
         for link in (link for namespace in host.namespaces for link in namespace.links):
             if link.name.startswith(("qr-", "tap", "sg-")):
                 port = topology.switch_ports.get((host.name, link.name))
-                if not own or port is None or topology.network_of(port) in ("", own):
+                if not own or port is None or port.port.network(names) in ("", own):
                     yield from ((link.name, address) for address in link.addresses)

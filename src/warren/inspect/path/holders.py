@@ -55,10 +55,11 @@ def holders_of(topology: Topology) -> Holders:
 
 def _on_networks(topology: Topology) -> Iterator[Holder]:
     """Interfaces that br-int leads to: of instances, routers and DHCP servers."""
+    names = topology.estate.names
     ports = [p for p in topology.switch_ports.values() if p.bridge.name == INTEGRATION_BRIDGE and p.port.port_id]
-    outside = {topology.network_of(p) for p in ports if p.port.name.startswith("qg-")} - {""}
+    outside = {p.port.network(names) for p in ports if p.port.name.startswith("qg-")} - {""}
     for port in ports:
-        network = topology.network_of(port)
+        network = port.port.network(names)
         ips, mac = _addresses(port, topology)
         for ip in ips or ("",):
             yield Holder(

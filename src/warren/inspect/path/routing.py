@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Final
 
-from warren.inspect.path.cells import mac_text
+from warren.inspect.parse.values import ethernet_text
 from warren.inspect.path.frame import BROADCAST
 from warren.inspect.snapshot.model import KernelRoute, Link, Namespace
 
@@ -60,7 +60,8 @@ def link_address(destination: str) -> str:
     if not address.is_multicast:
         return BROADCAST
     group = int(address)
-    return mac_text(0x01005E000000 | group & 0x7FFFFF if address.version == 4 else 0x333300000000 | group & 0xFFFFFFFF)
+    is_ipv4 = address.version == 4
+    return ethernet_text(0x01005E000000 | group & 0x7FFFFF if is_ipv4 else 0x333300000000 | group & 0xFFFFFFFF)
 
 
 def setting(namespace: Namespace, device: str, name: str) -> int:

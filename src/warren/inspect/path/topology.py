@@ -154,11 +154,6 @@ class Topology:
                     return SwitchPort(host, bridge, other)
         return None
 
-    def network_of(self, port: SwitchPort) -> str:
-        """The id of the network that a port is on; empty where nothing tells."""
-        named = self.estate.names.ports.get(port.port.port_id)
-        return port.port.other_config.get("net_uuid", "") or (named.network_id if named else "")
-
     def host_of_address(self, ip: str) -> Host | None:
         """The host that a tunnel's remote address is on."""
         for host in self.estate.hosts:

@@ -17,7 +17,7 @@ from warren.inspect.snapshot.model import (
     Namespace,
     Printout,
 )
-from warren.inspect.snapshot.text import Page, mac_of, printable
+from warren.inspect.snapshot.text import Page, harmless, mac_of
 
 _SECTION: Final = {
     "# ip addr": Role.ADDRESSES,
@@ -54,7 +54,7 @@ def read_host(name: str, files: Mapping[str, str]) -> Host:
     """
     found = _Files()
     for place, path, text in sorted(_classified(files), key=lambda item: (item[0].preference, item[1])):
-        found.texts.setdefault(place.role, {})[place.of] = (path, printable(text))
+        found.texts.setdefault(place.role, {})[place.of] = (path, harmless(text))
     own_name = found.page(Role.HOSTNAME).text.strip()
     for of in list(found.texts.get(Role.NAMESPACE, {})):
         _split_sections(found, of)

@@ -83,6 +83,11 @@ class BridgePort:
         """The API's port id, for an interface that something plugged for it."""
         return self.external_ids.get("iface-id", "")
 
+    def network(self, names: Names) -> str:
+        """The id of the network that it is for: the API knows best, then what an agent remembers; else empty."""
+        known = names.ports.get(self.port_id)
+        return known.network_id if known else self.other_config.get("net_uuid", "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FdbEntry:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from warren.inspect.snapshot.text import ip_of, mac_of, printable
+from warren.inspect.snapshot.text import harmless, ip_of, mac_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +94,14 @@ def _items(answer: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
     found = answer.get(key, [])
     for item in found if isinstance(found, list) else [found]:
         if isinstance(item, dict) and isinstance(item.get("id"), str):
-            yield {**item, "id": printable(item["id"])}
+            yield {**item, "id": harmless(item["id"])}
         elif isinstance(item, dict) and isinstance(item.get(key), list):
             yield from _items(item, key)
 
 
 def _text(item: Mapping[str, Any], key: str) -> str:
     value = item.get(key)
-    return printable(value) if isinstance(value, str) else ""
+    return harmless(value) if isinstance(value, str) else ""
 
 
 def _network(item: Mapping[str, Any]) -> NamedNetwork:

@@ -28,7 +28,7 @@ _UNPRINTABLE: Final = (
 _CONTROL: Final = dict.fromkeys(_UNPRINTABLE, "\N{REPLACEMENT CHARACTER}")
 
 
-def printable(text: str) -> str:
+def harmless(text: str) -> str:
     """The text without terminal escapes, control characters and direction marks; tab and line feed stay."""
     if "\x1b" in text:
         text = _ESCAPE_SEQUENCE.sub("", text)
@@ -38,6 +38,12 @@ def printable(text: str) -> str:
 def mac_of(text: str) -> str:
     """A MAC address in lower case; empty for anything else."""
     return text.lower() if _MAC.fullmatch(text) else ""
+
+
+def mac_number(text: str) -> int:
+    """A MAC address as a number; 0 for no address."""
+    mac = mac_of(text)
+    return int(mac.replace(":", ""), 16) if mac else 0
 
 
 def whole(text: str) -> int | None:

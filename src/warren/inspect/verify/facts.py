@@ -129,19 +129,11 @@ def host_facts(host: Host, names: Names) -> HostFacts:
     networks: dict[int, dict[str, BridgePort]] = {}
     if integration:
         for port in integration.ports:
-            network = network_of_port(port, names)
+            network = port.network(names)
             if network and port.tag and port.tag != DEAD_VLAN:
                 networks.setdefault(port.tag, {})[network] = port
     tables = {bridge.name: read_tables(bridge) for bridge in host.bridges}
     return HostFacts(host=host, names=names, tables=tables, vlan_networks=networks)
-
-
-def network_of_port(port: BridgePort, names: Names) -> str:
-    """The network that a port of br-int is for: the API knows best, then what the agent remembers; else empty."""
-    known = names.ports.get(port.port_id)
-    if known:
-        return known.network_id
-    return port.other_config.get("net_uuid", "")
 
 
 @dataclass(kw_only=True)

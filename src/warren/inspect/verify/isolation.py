@@ -17,9 +17,10 @@ from warren.inspect.evaluate.run import evaluate
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.match import VLAN_PRESENT
 from warren.inspect.snapshot.model import Bridge, BridgePort
-from warren.inspect.verify.facts import HostFacts, network_of_port
+from warren.inspect.snapshot.text import mac_number
+from warren.inspect.verify.facts import HostFacts
 from warren.inspect.verify.finding import Finding, Severity
-from warren.inspect.verify.tables import Tables, mac_number
+from warren.inspect.verify.tables import Tables
 
 _DHCP_DISCOVER = "udp,nw_src=0.0.0.0,nw_dst=255.255.255.255,tp_src=68,tp_dst=67,dl_dst=ff:ff:ff:ff:ff:ff"
 
@@ -32,7 +33,7 @@ def isolation_findings(facts: HostFacts) -> Iterator[Finding]:
     networks = {
         port.ofport: network
         for port in bridge.ports
-        if port.ofport is not None and (network := network_of_port(port, facts.names))
+        if port.ofport is not None and (network := port.network(facts.names))
     }
     model = _model(bridge, facts.tables[bridge.name])
     frame = packet(_DHCP_DISCOVER)

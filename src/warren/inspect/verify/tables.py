@@ -14,7 +14,7 @@ from warren.inspect.parse.dump import Flow, read_dump
 from warren.inspect.parse.match import VLAN_PRESENT, Match, read_match
 from warren.inspect.parse.problem import Problem, Unreadable
 from warren.inspect.parse.read_actions import Names, read_actions
-from warren.inspect.parse.values import PORTS
+from warren.inspect.parse.values import PORTS, ethernet_text, ipv4_text
 from warren.inspect.snapshot.model import Bridge
 
 _VID: Final = 0xFFF
@@ -170,20 +170,6 @@ def goes_to(actions: tuple[Action, ...], table: int | str) -> Iterator[int | str
             yield action.table
 
 
-def mac_text(value: int) -> str:
-    return ":".join(f"{octet:02x}" for octet in value.to_bytes(6, "big"))
-
-
-def mac_number(text: str) -> int:
-    """A MAC address as a number; 0 for no address."""
-    digits = text.replace(":", "")
-    return int(digits, 16) if len(digits) == 12 and set(digits.lower()) <= set("0123456789abcdef") else 0
-
-
-def ip_text(value: int) -> str:
-    return ".".join(str(octet) for octet in value.to_bytes(4, "big"))
-
-
 def _inbound(rules: tuple[Rule, ...]) -> Iterator[Inbound]:
     for rule in rules:
         tunnel_id, vlan = rule.match.exact(f.TUN_ID), vlan_set(rule.actions)
@@ -204,7 +190,7 @@ def _unicasts(rules: tuple[Rule, ...]) -> Iterator[Unicast]:
         vlan, mac = vlan_of(rule.match), rule.match.exact(f.ETH_DST)
         ofports = outputs(rule.actions)
         if vlan and mac is not None and not mac & _MULTICAST_BIT and ofports:
-            yield Unicast(vlan, mac_text(mac), tunnel_id_set(rule.actions), ofports, rule)
+            yield Unicast(vlan, ethernet_text(mac), tunnel_id_set(rule.actions), ofports, rule)
 
 
 def _arp_answers(rules: tuple[Rule, ...]) -> Iterator[ArpAnswer]:
@@ -212,4 +198,4 @@ def _arp_answers(rules: tuple[Rule, ...]) -> Iterator[ArpAnswer]:
         vlan, ip = vlan_of(rule.match), rule.match.exact(f.ARP_TPA)
         mac = next((a.value for a in rule.actions if isinstance(a, SetField) and a.field is f.ARP_SHA), None)
         if vlan and ip is not None and mac is not None and IN_PORT in outputs(rule.actions):
-            yield ArpAnswer(vlan, ip_text(ip), mac_text(mac), rule)
+            yield ArpAnswer(vlan, ipv4_text(ip), ethernet_text(mac), rule)

@@ -7,7 +7,7 @@ from warren.core.names import INTEGRATION_BRIDGE
 from warren.inspect.parse.actions import Output
 from warren.inspect.parse.values import PORTS
 from warren.inspect.snapshot.model import DEAD_VLAN, BridgePort
-from warren.inspect.verify.facts import EstateFacts, HostFacts, network_of_port
+from warren.inspect.verify.facts import EstateFacts, HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 from warren.inspect.verify.tables import Flood, Unicast
 
@@ -168,7 +168,7 @@ def trunk_findings(facts: HostFacts) -> Iterator[Finding]:
         None,
     )
     for port in bridge.ports:
-        if port.type == "patch" or not (port.port_id or network_of_port(port, facts.names)):
+        if port.type == "patch" or not (port.port_id or port.network(facts.names)):
             continue
         if port.tag is None and not port.vlan_mode and normal:
             yield Finding(
