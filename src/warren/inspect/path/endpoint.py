@@ -120,9 +120,8 @@ def _candidates(topology: Topology) -> Iterator[Endpoint]:
 
 def instance(port: SwitchPort, topology: Topology) -> Endpoint:
     """The instance behind a port of br-int; its namespace where it is one that was captured."""
-    estate = topology.estate
     mac = port.port.attached_mac
-    named = estate.names.ports.get(port.port.port_id)
+    named = topology.estate.names.ports.get(port.port.port_id)
     inside = _inside(port, mac)
     if inside:
         namespace, device = inside.namespace, inside.link.name
@@ -130,14 +129,14 @@ def instance(port: SwitchPort, topology: Topology) -> Endpoint:
         name = (named.name if named else "") or namespace.name
         return Endpoint(
             name=name,
-            ips=ips or _leases(mac, estate),
+            ips=ips or topology.leases.get(mac, ()),
             mac=mac,
             port=port,
             host=port.host,
             namespace=namespace,
             device=device,
         )
-    ips = named.ips if named and named.ips else _leases(mac, estate)
+    ips = named.ips if named and named.ips else topology.leases.get(mac, ())
     name = (named.name if named else "") or port.port.external_ids.get("vm-uuid", "") or port.port.name
     return Endpoint(name=name, ips=ips, mac=mac, port=port, host=port.host)
 
@@ -148,13 +147,6 @@ def _inside(port: SwitchPort, mac: str) -> KernelPort | None:
             if namespace.name != HOST_NAMESPACE and link.mac == mac and mac:
                 return KernelPort(port.host, namespace, link)
     return None
-
-
-def _leases(mac: str, estate: Estate) -> tuple[str, ...]:
-    """Addresses that a DHCP server gives to a MAC address."""
-    return tuple(
-        entry.ip for h in estate.hosts for table in h.dhcp for entry in table.entries if entry.mac == mac and mac
-    )
 
 
 def address_near(target: Endpoint, source: Endpoint, *, is_ipv6: bool) -> str:

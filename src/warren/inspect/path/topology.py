@@ -1,5 +1,6 @@
 """What is plugged into what: bridges, patch pairs, veth pairs, tunnels, namespaces. Looked up, never walked."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,6 +162,15 @@ class Topology:
             if ip in host.vteps() or (namespace and namespace.holder_of(ip)):
                 return host
         return None
+
+    @cached_property
+    def leases(self) -> Mapping[str, tuple[str, ...]]:
+        """MAC address -> the addresses that DHCP servers give to it."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for entry in (entry for host in self.estate.hosts for table in host.dhcp for entry in table.entries):
+            if entry.mac and entry.ip:
+                found[entry.mac][entry.ip] = None
+        return {mac: tuple(ips) for mac, ips in found.items()}
 
     @cached_property
     def _macs(self) -> frozenset[tuple[str, str]]:
