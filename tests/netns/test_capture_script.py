@@ -43,7 +43,13 @@ def captured(shell: str, ovs: PrivateOvs, folder: str = "") -> Mapping[str, str]
 def test_every_shell_takes_the_same_files_namespaces_included(host: str, ovs: PrivateOvs) -> None:
     plain, small = (captured(shell, ovs) for shell in SHELLS)
     assert plain.keys() == small.keys()
-    assert {"ip_addr_host", f"ip_addr_{host}", "dump-flows_br-tun", "ovs-vsctl_list_interface"} <= plain.keys()
+    assert {
+        "ip_addr_host",
+        f"ip_addr_{host}",
+        f"ip_rule6_{host}",
+        "dump-flows_br-tun",
+        "ovs-vsctl_list_interface",
+    } <= plain.keys()
 
 
 @pytest.mark.parametrize("shell", SHELLS)

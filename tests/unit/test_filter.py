@@ -86,6 +86,17 @@ TCP = IpPacket(
         ("-m physdev --physdev-is-in", True),
         ("-m physdev ! --physdev-is-out", False),
         ("-m iprange --src-range 192.0.2.0-192.0.2.9", True),
+        ("-m ttl --ttl-eq 64", True),
+        ("-m ttl ! --ttl-eq 64", False),
+        ("-m ttl --ttl-lt 64", False),
+        ("-m ttl --ttl-lt 65", True),
+        ("-m ttl --ttl-gt 64", False),
+        ("-m hl --hl-gt 63", True),
+        ("-m hl --hl-eq 255", False),
+        ("-m hl --hl-lt 2", False),
+        ("-m length --length 84", True),
+        ("-m length ! --length 0:83", True),
+        ("-m length --length 85:", False),
     ],
 )
 def test_each_match_of_iptables_is_told(match: str, does: bool) -> None:  # noqa: FBT001
@@ -112,6 +123,11 @@ def test_what_is_not_modelled_is_said_with_its_rule(rule: str) -> None:
     assert passage.outcome is Outcome.NOT_MODELLED
     assert passage.because
     assert passage.hits[-1].rule == f"-A FORWARD {rule}"
+
+
+def test_a_rule_that_only_counts_or_logs_needs_no_answer() -> None:
+    lines = "-A FORWARD -m limit --limit 5/min -j LOG\n-A FORWARD -m bpf --bytecode x\n-A FORWARD -p icmp -j DROP"
+    assert filtered(lines).outcome is Outcome.DROP
 
 
 def test_an_unknown_match_beside_one_that_fails_does_not_matter() -> None:

@@ -86,9 +86,52 @@ def test_a_route_that_throws_goes_on_with_the_next_rule() -> None:
     assert route(namespace(FAR, throws, rules=RULES), "192.0.2.1", "10.9.0.7").next_hop == "10.0.0.254"
 
 
-def test_a_rule_that_asks_for_more_is_not_guessed() -> None:
-    marked = RoutingRule(preference=50, source="all", table="main", selector="fwmark 0x1")
-    assert route(namespace(FAR, rules=(marked, *RULES)), "192.0.2.1").kind == "unknown"
+@pytest.mark.parametrize(
+    ("selector", "via"),
+    [
+        ("iif eth0", "10.0.0.66"),
+        ("iif eth1", "10.0.0.254"),
+        ("iif lo", "10.0.0.254"),
+        ("to 192.0.2.0/24", "10.0.0.66"),
+        ("to 192.0.2.2", "10.0.0.254"),
+        ("fwmark 0x1", "10.0.0.254"),
+        ("fwmark 0x10001", "10.0.0.66"),
+        ("fwmark 0x1/0xffff iif eth0", "10.0.0.66"),
+        ("fwmark 0x1/0xffff iif eth1", "10.0.0.254"),
+    ],
+)
+def test_rules_choose_the_table_by_the_interface_the_destination_and_the_mark(selector: str, via: str) -> None:
+    ruled = namespace(FAR, SPECIAL, rules=(replace(RULES[0], source="all", selector=selector), RULES[1]))
+    assert route(ruled, "192.0.2.1", "10.9.0.7", came_by="eth0", mark=0x10001).next_hop == via
+
+
+def test_rules_are_those_of_the_packets_family() -> None:
+    six = replace(FAR, destination="::/0", via="fd00::66", table="special")
+    ruled = replace(
+        namespace(FAR, six, rules=RULES), rules6=(RoutingRule(preference=9, source="all", table="special"),)
+    )
+    assert route(ruled, "2001:db8::1", "fd00::1").next_hop == "fd00::66"
+    assert route(ruled, "192.0.2.1", "10.8.0.7").next_hop == "10.0.0.254"
+    refusing = RoutingRule(preference=5, source="fd00::/16", table="", selector="action prohibit")
+    assert route(replace(ruled, rules6=(refusing,)), "2001:db8::1", "fd00::1").undo == "-6 rule del pref 5"
+
+
+@pytest.mark.parametrize("kind", ["unreachable", "blackhole", "prohibit"])
+def test_a_rule_that_refuses_decides_for_those_that_it_is_for(kind: str) -> None:
+    refusing = RoutingRule(preference=90, source="10.9.0.0/16", table="", selector=f"action {kind}")
+    ruled = namespace(FAR, SPECIAL, rules=(refusing, *RULES))
+    assert route(ruled, "192.0.2.1", "10.9.0.7") == Routed(
+        kind=kind, evidence=f"rule 90: from 10.9.0.0/16 {kind}", undo="rule del pref 90"
+    )
+    assert route(ruled, "192.0.2.1", "10.8.0.7").kind == "unicast"
+
+
+def test_a_rule_that_asks_for_more_is_not_guessed_unless_it_is_for_others_anyway() -> None:
+    for selector in ("uidrange 0-99", "fwmark garbage", "not None", "goto 10", "action nop"):
+        more = RoutingRule(preference=50, source="all", table="main", selector=selector)
+        assert route(namespace(FAR, rules=(more, *RULES)), "192.0.2.1").kind == "unknown"
+        for_others = replace(more, source="10.8.0.0/16")
+        assert route(namespace(FAR, rules=(for_others, *RULES)), "192.0.2.1", "10.9.0.7").kind == "unicast"
 
 
 def filtering(**modes: str) -> Namespace:
@@ -174,8 +217,19 @@ def test_a_packet_too_big_for_the_routers_way_out_is_dropped_there(copy: Path) -
 
 def test_a_rule_that_is_not_told_ends_a_trace_as_not_modelled(copy: Path) -> None:
     path = copy / "network" / f"ns_{ROUTER}"
-    path.write_text(path.read_text().replace("32766:", "100:\tfrom all fwmark 0x1 lookup 16\n32766:"))
+    path.write_text(path.read_text().replace("32766:", "100:\tfrom all ipproto icmp lookup 16\n32766:"))
     assert asked(copy, "vm1", "8.8.8.8").verdict is Verdict.NOT_MODELLED
+
+
+def test_a_routing_rule_that_refuses_is_the_place_that_is_named(copy: Path) -> None:
+    path = copy / "network" / f"ns_{ROUTER}"
+    path.write_text(path.read_text().replace("32766:", "100:\tfrom 192.168.1.139 prohibit\n32766:"))
+    found = asked(copy, "vm1", "8.8.8.8")
+    assert found.verdict is Verdict.DROPPED_NO_ROUTE
+    assert found.paths[0].way[-1].place == ROUTER
+    assert found.paths[0].because.endswith(": rule 100: from 192.168.1.139 prohibit")
+    assert found.paths[0].mend == f"ip -n {ROUTER} rule del pref 100"
+    assert asked(copy, "vm2", "8.8.8.8").verdict is Verdict.LEFT
 
 
 def test_a_packet_whose_life_is_over_is_dropped_by_the_router() -> None:

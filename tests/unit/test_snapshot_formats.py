@@ -98,16 +98,29 @@ def test_ip_neigh_as_text_and_as_json_say_the_same() -> None:
 
 
 def test_ip_rule_as_text_and_as_json_say_the_same() -> None:
-    text = "0:\tfrom all lookup local\n100:\tfrom 10.0.0.0/8 lookup 16\n101:\tfrom all iif qr-1 prohibit\n102:\tfrom x"
+    text = (
+        "0:\tfrom all lookup local\n100:\tfrom 10.0.0.0/8 lookup 16\n101:\tfrom all iif qr-1 prohibit\n102:\tfrom x\n"
+        "103:\tfrom all to 192.0.2.0/24 fwmark 0x1/0xff lookup 9\n104:\tfrom all to 192.0.2.1 fwmark 0x2 lookup 9"
+    )
     objects = [
         {"priority": 0, "src": "all", "table": "local"},
         {"priority": 100, "src": "10.0.0.0", "srclen": 8, "table": "16"},
         {"priority": 101, "src": "all", "iif": "qr-1", "action": "prohibit"},
+        {
+            "priority": 103,
+            "src": "all",
+            "dst": "192.0.2.0",
+            "dstlen": 24,
+            "fwmark": "0x1",
+            "fwmask": "0xff",
+            "table": "9",
+        },
+        {"priority": 104, "src": "all", "dst": "192.0.2.1", "fwmark": "0x2", "table": "9"},
     ]
     as_text = page(text)
     rules = iproute.read_rules(as_text)
     assert rules == iproute.read_rules(page(json.dumps(objects)))
-    assert [rule.refusal for rule in rules] == ["", "", "prohibit"]
+    assert [rule.refusal for rule in rules] == ["", "", "prohibit", "", ""]
     assert [problem.line for problem in as_text.problems] == [4]
 
 

@@ -104,6 +104,7 @@ namespace() {
     either "ip_route_$of" "$@" "$ip" -j route show table all OR "$@" "$ip" route show table all
     take "ip_route6_$of" "$@" "$ip" -6 -j route show table all
     either "ip_rule_$of" "$@" "$ip" -j rule OR "$@" "$ip" rule
+    either "ip_rule6_$of" "$@" "$ip" -6 -j rule OR "$@" "$ip" -6 rule
     either "ip_neigh_$of" "$@" "$ip" -j neigh OR "$@" "$ip" neigh
     take "bridge_fdb_$of" "$@" bridge -j fdb
     take "iptables-save_$of" "$@" iptables-save

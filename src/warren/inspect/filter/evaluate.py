@@ -80,7 +80,7 @@ class _Walker:
         """The outcome of a chain; `None` where it ran to its end and its caller goes on."""
         for rule in chain.rules:
             answer, unknown = matches(rule, self.packet, self.known)
-            if answer is None:
+            if answer is None and rule.target not in _CONTINUES:
                 return self._unknown(chain, rule, f"{unknown} is not modelled")
             if answer:
                 if rule.target == "RETURN":

@@ -97,21 +97,21 @@ def _protocol(packet: IpPacket, value: str) -> bool | None:
     return None if number is None else packet.protocol == number
 
 
-def in_ports(port: int, text: str) -> bool:
+def in_ranges(number: int, text: str) -> bool:
     """`22`, `1000:2000`, `22,80:90`."""
     for part in text.split(","):
         low, colon, high = part.partition(":")
-        if int(low or 0) <= port <= (int(high or 65535) if colon else int(low)):
+        if int(low or 0) <= number <= (int(high or 65535) if colon else int(low)):
             return True
     return False
 
 
 def _source_port(packet: IpPacket, value: str) -> bool | None:
-    return packet.protocol in PORT_PROTOCOLS and in_ports(packet.source_port, value)
+    return packet.protocol in PORT_PROTOCOLS and in_ranges(packet.source_port, value)
 
 
 def _destination_port(packet: IpPacket, value: str) -> bool | None:
-    return packet.protocol in PORT_PROTOCOLS and in_ports(packet.destination_port, value)
+    return packet.protocol in PORT_PROTOCOLS and in_ranges(packet.destination_port, value)
 
 
 def _any_port(packet: IpPacket, value: str) -> bool | None:
@@ -178,6 +178,13 @@ _TESTS: Final[Mapping[str, _Test]] = {
     "--ctdir": _direction,
     "--ctproto": _protocol,
     "--syn": _syn,
+    "--ttl-eq": lambda packet, value: packet.ttl == int(value),
+    "--ttl-lt": lambda packet, value: packet.ttl < int(value),
+    "--ttl-gt": lambda packet, value: packet.ttl > int(value),
+    "--hl-eq": lambda packet, value: packet.ttl == int(value),
+    "--hl-lt": lambda packet, value: packet.ttl < int(value),
+    "--hl-gt": lambda packet, value: packet.ttl > int(value),
+    "--length": lambda packet, value: in_ranges(packet.size_bytes, value),
     "--mac-source": lambda packet, value: packet.source_mac.lower() == value.lower(),
     "--physdev-in": lambda packet, value: bool(packet.physdev_in) and named(packet.physdev_in, value),
     "--physdev-out": lambda packet, value: bool(packet.physdev_out) and named(packet.physdev_out, value),

@@ -64,7 +64,7 @@ def _send_from_namespace(walk: Walk, host: Host, namespace: Namespace, packet: I
     if passage.outcome is not Outcome.ACCEPT:
         return
     if passage.packet.destination != packet.destination:
-        routed = route(namespace, passage.packet.destination, passage.packet.source)
+        routed = route(namespace, passage.packet.destination, passage.packet.source, mark=passage.packet.mark)
         if _ends_without_route(walk, routed, index, namespace):
             return
     if routed.kind == "local":
@@ -92,8 +92,8 @@ def _ends_without_route(walk: Walk, routed: Routed, index: int, namespace: Names
 def _route_mend(namespace: Namespace, routed: Routed) -> str:
     """An interface that is down has lost its routes: it is put right before they are."""
     down = [link.name for link in namespace.links if link.addresses and not link.is_up]
-    if routed.kind != "none":
-        return f"route del {routed.evidence.partition(' dev ')[0]}"
+    if routed.undo:
+        return routed.undo
     return f"link set {down[0]} up" if down else "route add default via THE GATEWAY"
 
 
@@ -227,7 +227,9 @@ def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: i
     elif is_broadcast(namespace, packet.destination):
         _take(walk, kernel, packet, index)
     elif not _is_refused(walk, kernel, packet.source, index):
-        routed = route(namespace, packet.destination, packet.source)
+        routed = route(
+            namespace, packet.destination, packet.source, came_by=kernel.link.name, mark=packet.mark
+        )  # fmt: skip
         if routed.kind == "local":
             _take(walk, kernel, packet, index)
         else:

@@ -1,17 +1,21 @@
 """Where a namespace sends a packet: rules, tables, longest prefix (ip-rule(8), ip-route(8))."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
+from itertools import zip_longest
 from typing import Final
 
+from warren.inspect.filter.match import has_mark
 from warren.inspect.parse.values import ethernet_text
 from warren.inspect.path.frame import BROADCAST
-from warren.inspect.snapshot.model import KernelRoute, Link, Namespace
+from warren.inspect.snapshot.model import REFUSING_TYPES, KernelRoute, Link, Namespace, RoutingRule
 
 STRICT: Final = 1
 """Value of rp_filter that lets in only what comes by the interface that leads back to its source."""
 LIMITED_BROADCAST: Final = "255.255.255.255"
+_MARK: Final = re.compile(r"(0x[0-9a-f]+|[1-9]\d*)(/0x[0-9a-f]+)?")
 _DEFAULT_TABLES: Final = ("local", "main", "default")
 
 
@@ -24,17 +28,20 @@ class Routed:
     next_hop: str = ""
     source: str = ""
     evidence: str = ""
+    undo: str = ""
+    """The words behind ip(8) that take out the route or rule which refuses."""
 
 
-def route(namespace: Namespace, destination: str, source: str = "") -> Routed:
-    """Where a packet for `destination` goes."""
+def route(namespace: Namespace, destination: str, source: str = "", *, came_by: str = "lo", mark: int = 0) -> Routed:
+    """Where a packet for `destination` goes; `came_by` is the interface it came in by, `lo` for one made here."""
+    asked = _Asked(destination=destination, source=source, came_by=came_by, mark=mark)
     holder = namespace.holder_of(destination)
     if holder or destination.startswith("127."):
         return Routed(kind="local", device=holder.name if holder else "lo", evidence=f"{destination} is its own")
-    for table, unknown in _tables(namespace, source):
-        if unknown:
-            return Routed(kind="unknown", evidence=unknown)
-        found = _longest(namespace, table, destination)
+    for rule in _rules_for(namespace, asked):
+        if isinstance(rule, Routed):
+            return rule
+        found = _longest(namespace, rule, destination)
         if found and found.type != "throw":
             return _decision(namespace, found, destination)
     return Routed(kind="none", evidence="no route matches")
@@ -87,18 +94,56 @@ def refused_source(namespace: Namespace, device: str, source: str) -> str:
     return f"its way back to {source} is not by {device}: {routed.evidence}"
 
 
-def _tables(namespace: Namespace, source: str) -> Iterator[tuple[str, str]]:
-    """(table, "") in the order of the rules; ("", why) where a rule cannot be told."""
-    if not namespace.rules:
-        yield from ((table, "") for table in _DEFAULT_TABLES)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What rules may ask a packet for."""
+
+    destination: str
+    source: str
+    came_by: str
+    mark: int
+
+
+def _rules_for(namespace: Namespace, asked: _Asked) -> Iterator[str | Routed]:
+    """The tables to look in, in the order of the rules; the decision where a rule refuses or cannot be told."""
+    rules = namespace.rules6 if ":" in asked.destination else namespace.rules
+    if not rules:
+        yield from _DEFAULT_TABLES
         return
-    for rule in sorted(namespace.rules, key=lambda rule: rule.preference):
-        if rule.source not in ("all", "") and not (source and _within(source, rule.source)):
-            continue
-        if rule.selector:
-            yield "", f"rule {rule.preference} asks for {rule.selector}, which is not modelled"
-            return
-        yield rule.table, ""
+    for rule in sorted(rules, key=lambda rule: rule.preference):
+        takes = _takes(rule, asked)
+        if takes and not rule.refusal:
+            yield rule.table
+        elif takes:
+            shown = f"rule {rule.preference}: from {rule.source} {rule.selector.replace('action ', '')}"
+            family = "-6 " if ":" in asked.destination else ""
+            yield Routed(kind=rule.refusal, evidence=shown, undo=f"{family}rule del pref {rule.preference}")
+        elif takes is None:
+            yield Routed(
+                kind="unknown", evidence=f"rule {rule.preference} asks for {rule.selector}, which is not modelled"
+            )
+
+
+def _takes(rule: RoutingRule, asked: _Asked) -> bool | None:
+    """Whether a rule is for a packet; `None` where that cannot be told. One part that is not decides."""
+    if rule.source not in ("all", "") and not (asked.source and _within(asked.source, rule.source)):
+        return False
+    words = rule.selector.split()
+    answers = [_fits(name, value, asked) for name, value in zip_longest(words[::2], words[1::2], fillvalue="")]
+    if False in answers:
+        return False
+    return None if None in answers else True
+
+
+def _fits(name: str, value: str, asked: _Asked) -> bool | None:
+    """Whether a packet has what one part of a rule's selector asks for (ip-rule(8))."""
+    if name == "to":
+        return _within(asked.destination, value)
+    if name == "iif":
+        return asked.came_by == value
+    if name == "fwmark" and _MARK.fullmatch(value):
+        return has_mark(asked.mark, value)
+    return True if name == "action" and value in REFUSING_TYPES else None
 
 
 def _within(address: str, prefix: str) -> bool:
@@ -129,7 +174,10 @@ def _decision(namespace: Namespace, found: KernelRoute, destination: str) -> Rou
     if found.type in ("local", "anycast"):
         return Routed(kind="local", device=found.device, evidence=shown)
     if found.type not in ("unicast", "broadcast", "multicast"):
-        return Routed(kind=found.type, evidence=f"{found.type} {shown}")
+        table = "" if found.table == "main" else f" table {found.table}"
+        return Routed(
+            kind=found.type, evidence=f"{found.type} {shown}", undo=f"route del {found.type} {found.destination}{table}"
+        )
     is_to_many = found.type != "unicast" or is_multicast(destination) or is_broadcast(namespace, destination)
     return Routed(
         kind="many" if is_to_many else "unicast",

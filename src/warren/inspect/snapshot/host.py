@@ -173,6 +173,7 @@ def _namespaces(found: _Files) -> Iterable[Namespace]:
         routes = found.page(Role.ROUTES, name)
         routes6 = found.page(Role.ROUTES6, name)
         rules = found.page(Role.RULES, name)
+        rules6 = found.page(Role.RULES6, name)
         neighbours = found.page(Role.NEIGHBOURS, name)
         bridge_fdb = found.page(Role.BRIDGE_FDB, name)
         yield Namespace(
@@ -180,6 +181,7 @@ def _namespaces(found: _Files) -> Iterable[Namespace]:
             links=iproute.read_links(addresses),
             routes=(*iproute.read_routes(routes), *iproute.read_routes(routes6)),
             rules=iproute.read_rules(rules),
+            rules6=iproute.read_rules(rules6),
             neighbours=iproute.read_neighbours(neighbours),
             bridge_fdb=iproute.read_bridge_fdb(bridge_fdb),
             sysctls=_sysctls(found.page(Role.SYSCTLS, name)),
@@ -188,7 +190,7 @@ def _namespaces(found: _Files) -> Iterable[Namespace]:
             sets=found.dump(Role.SETS, name),
             is_complete=bool(addresses.text),
         )
-        for page in (addresses, routes, routes6, rules, neighbours, bridge_fdb):
+        for page in (addresses, routes, routes6, rules, rules6, neighbours, bridge_fdb):
             found.read(page)
 
 

@@ -205,12 +205,21 @@ def read_rules(page: Page) -> tuple[RoutingRule, ...]:
 
 
 def _json_rules(page: Page) -> Iterator[RoutingRule]:
-    known = {"priority", "src", "srclen", "table", "protocol"}
+    known = {"priority", "src", "srclen", "table", "protocol", "dst", "dstlen", "fwmark", "fwmask"}
     for item in _objects(page):
         source = str(item.get("src", "all")) + (f"/{item['srclen']}" if "srclen" in item else "")
-        others = " ".join(f"{key} {value}" for key, value in item.items() if key not in known)
+        joined = (("dst", "/", "dstlen", "to"), ("fwmark", "/", "fwmask", "fwmark"))
+        words = [
+            f"{word} {item[key]}" + (f"{sign}{item[other]}" if other in item else "")
+            for key, sign, other, word in joined
+            if key in item
+        ]
+        words += [f"{key} {value}" for key, value in item.items() if key not in known]
         yield RoutingRule(
-            preference=_number(item.get("priority")), source=source, table=str(item.get("table", "")), selector=others
+            preference=_number(item.get("priority")),
+            source=source,
+            table=str(item.get("table", "")),
+            selector=" ".join(words),
         )
 
 

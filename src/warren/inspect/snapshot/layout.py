@@ -28,6 +28,7 @@ class Role(Enum):
     ROUTES = "ip route"
     ROUTES6 = "ip -6 route"
     RULES = "ip rule"
+    RULES6 = "ip -6 rule"
     NEIGHBOURS = "ip neigh"
     BRIDGE_FDB = "bridge fdb"
     IPTABLES = "iptables-save"
@@ -76,6 +77,7 @@ _PATTERNS: Final = tuple(
         (_NS + r"ip_route_show_table_all", Role.ROUTES, 0),
         (_NS + r"ip(?:_-s)*_neigh_show", Role.NEIGHBOURS, 0),
         (_NS + r"ip_-4_rule_list", Role.RULES, 0),
+        (_NS + r"ip_-6_rule_list", Role.RULES6, 0),
         (_NS + r"iptables-save", Role.IPTABLES, 0),
         (_NS + r"ip6tables-save", Role.IP6TABLES, 0),
         (_NS + r"sysctl_-a", Role.SYSCTLS, 0),
@@ -84,10 +86,12 @@ _PATTERNS: Final = tuple(
         (r"ip_route_show_table_all", Role.ROUTES, 0),
         (r"ip(?:_-s)*_neigh_show", Role.NEIGHBOURS, 0),
         (r"ip_-4_rule_list", Role.RULES, 0),
+        (r"ip_-6_rule_list", Role.RULES6, 0),
         (r"ip_addr_(?P<of>\S+)", Role.ADDRESSES, 2),
         (r"ip_route_(?P<of>\S+)", Role.ROUTES, -1),
         (r"ip_route6_(?P<of>\S+)", Role.ROUTES6, 0),
         (r"ip_rule_(?P<of>\S+)", Role.RULES, 0),
+        (r"ip_rule6_(?P<of>\S+)", Role.RULES6, 0),
         (r"ip_neigh_(?P<of>\S+)", Role.NEIGHBOURS, 0),
         (r"iptables-save(?:_(?P<of>\S+))?", Role.IPTABLES, 0),
         (r"ip6tables-save(?:_(?P<of>\S+))?", Role.IP6TABLES, 0),

@@ -182,7 +182,7 @@ class RoutingRule:
     source: str
     table: str
     selector: str = ""
-    """What else the rule asks for, `action prohibit` for one that refuses; a rule with one is not modelled."""
+    """What else the rule asks for, as ip-rule(8) says it in words; `action prohibit` for one that refuses."""
 
     @property
     def refusal(self) -> str:
@@ -217,6 +217,8 @@ class Namespace:
     links: tuple[Link, ...] = ()
     routes: tuple[KernelRoute, ...] = ()
     rules: tuple[RoutingRule, ...] = ()
+    rules6: tuple[RoutingRule, ...] = ()
+    """Those of IPv6."""
     neighbours: tuple[KernelNeighbour, ...] = ()
     bridge_fdb: tuple[BridgeAddress, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=_nothing)
