@@ -19,6 +19,7 @@ from warren.sources.open import read_source
 
 LAB = Path(__file__).parent.parent / "fixtures" / "warren-l2pop-hybrid"
 ROUTER = "qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233"
+QG = "qg-91c6effe-92"
 WORLD, GATEWAY, FLOATING = "203.0.113.1", "203.0.113.100", "203.0.113.101"
 
 
@@ -115,3 +116,52 @@ def test_a_guest_has_the_router_of_its_own_network_though_another_tenant_has_the
     topology = Topology(estate=known)
     found = trace(known, find("vm1", topology), find("198.51.100.9", topology), Question())
     assert "by its router 192.168.5.1" in found.paths[0].way[0].what
+
+
+def untranslated(copy: Path, *, is_asked: bool | None) -> Path:
+    """The router's rules without source NAT; what the API says of it (`None`: nobody asked)."""
+    rules = copy / "network" / f"iptables-save_{ROUTER}"
+    lines = rules.read_text().splitlines(keepends=True)
+    rules.write_text("".join(line for line in lines if f"-j SNAT --to-source {GATEWAY}" not in line))
+    api = json.loads((LAB / "api.json").read_text())
+    api["routers"][0]["external_gateway_info"]["enable_snat"] = is_asked
+    (copy / "api.json").write_text(json.dumps(api))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("receiver", "is_asked", "verdicts"),
+    [
+        (WORLD, True, [Verdict.DELIVERED, Verdict.DROPPED_UNTRANSLATED]),
+        (WORLD, None, [Verdict.DELIVERED, Verdict.DROPPED_UNTRANSLATED]),
+        (WORLD, False, [Verdict.DELIVERED, Verdict.DROPPED_NO_ROUTE]),
+        ("203.0.113.9", True, [Verdict.LEFT, Verdict.DROPPED_UNTRANSLATED]),
+        ("203.0.113.9", None, [Verdict.LEFT, Verdict.NOT_CAPTURED]),
+        ("203.0.113.9", False, [Verdict.LEFT, Verdict.DELIVERED, Verdict.LEFT]),
+    ],
+)
+def test_an_answer_does_not_come_back_to_an_address_that_the_router_did_not_translate(
+    copy: Path, receiver: str, *, is_asked: bool | None, verdicts: list[Verdict]
+) -> None:
+    untranslated(copy, is_asked=is_asked)
+    names = read_names(json.loads((copy / "api.json").read_text()))
+    neighbours = copy / "network" / f"ip_neigh_{ROUTER}"
+    entry = {"dst": "203.0.113.9", "dev": QG, "lladdr": "02:00:00:00:00:09", "state": ["REACHABLE"]}
+    neighbours.write_text(json.dumps([entry, *json.loads(neighbours.read_text())]))
+    known = Estate(hosts=read_source(str(copy)), names=names)
+    topology = Topology(estate=known)
+    paths = trace(known, find("vm2", topology), find(receiver, topology), Question()).paths
+    assert [path.verdict for path in paths] == verdicts
+    if is_asked is not False:
+        last = paths[1].way[-1]
+        assert (last.host, last.place) == ("network", ROUTER)
+        assert paths[1].mend.endswith(f"-A warren-l3-snat -o {QG} -j SNAT --to-source {GATEWAY}")
+        assert "192.168.5.4" in paths[1].because
+
+
+def test_an_answer_that_a_host_outside_knows_the_way_for_comes_back_untranslated(copy: Path) -> None:
+    untranslated(copy, is_asked=True)
+    routes = copy / "world" / "ip_route_host"
+    way = {"dst": "192.168.5.0/24", "gateway": GATEWAY, "dev": "eth0", "flags": []}
+    routes.write_text(json.dumps([way, *json.loads(routes.read_text())]))
+    assert asked(copy, "vm2", WORLD).verdict is not Verdict.DROPPED_UNTRANSLATED

@@ -29,6 +29,7 @@ class Verdict(Enum):
     DROPPED_NO_TUNNEL = "dropped: the other host has no tunnel that takes it"
     DROPPED_TOO_BIG = "dropped: larger than the MTU on its way"
     DROPPED_NOT_FOR_US = "ignored: it is for another address"
+    DROPPED_UNTRANSLATED = "lost: it is for an inside address with which its question left the router"
     DROPPED_TTL = "dropped: its time to live is used up"
     LOOPED = "goes round without end"
     NOT_MODELLED = "not modelled here"
@@ -61,6 +62,8 @@ class Hop:
     object: str = ""
     is_tunnel: bool = False
     """The packet enters a tunnel here."""
+    is_untranslated: bool = False
+    """The packet leaves its router here with an address of the inside."""
     end: Verdict | None = None
     mend: str = ""
 

@@ -24,6 +24,7 @@ from warren.inspect.path.routing import (
     setting,
 )
 from warren.inspect.path.topology import KernelPort, SwitchPort
+from warren.inspect.path.untranslated import keeps_inside_address
 from warren.inspect.path.walk import Aim, Delivery, Walk, ip_command, plain
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import Host, Link, Namespace
@@ -113,6 +114,9 @@ def _post_route(walk: Walk, host: Host, namespace: Namespace, routed: Routed, pa
         )
         return
     kernel = KernelPort(host, namespace, link)
+    if keeps_inside_address(namespace, routed.device, packet, passage.packet):
+        what = f"sends it by {routed.device} with the inside address {packet.source}, which no rule translates"
+        index = walk.hop(index, host, namespace.name, what, is_untranslated=True)
     if link.mtu and packet.size_bytes > link.mtu:
         index = walk.hop(index, host, kernel.where, f"{packet.size_bytes} bytes do not fit into {link.mtu}")
         walk.end(index, Verdict.DROPPED_TOO_BIG, f"packets of at most {link.mtu} bytes")

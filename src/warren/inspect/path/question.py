@@ -12,6 +12,7 @@ from warren.inspect.path.hop import Path, Trace, Verdict
 from warren.inspect.path.kernel import leave_instance, send, settle
 from warren.inspect.path.routing import route
 from warren.inspect.path.topology import KernelPort
+from warren.inspect.path.untranslated import unanswered
 from warren.inspect.path.walk import Delivery, Departure, Walk, plain
 from warren.inspect.path.world import World, world_of
 from warren.inspect.snapshot.model import Estate
@@ -61,9 +62,9 @@ def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question
         source, packet.destination, world.topology
     )
     if there.path.verdict.is_success and is_answered:
-        back = _back(world, there, target, source)
-        paths.append(back.path)
-        if back.path.verdict.is_success:
+        back = unanswered(world, there.path, _back(world, there, target, source).path)
+        paths.append(back)
+        if back.verdict.is_success:
             paths.append(_there(world, source, _second(packet), "the next packet", meant).path)
     return Trace(source=source.name, target=target.name, paths=tuple(paths))
 

@@ -44,6 +44,8 @@ class NamedRouter:
 
     id: str
     name: str = ""
+    has_source_nat: bool | None = None
+    """Whether what leaves by its gateway gets the gateway's address (`enable_snat`); `None` where it has no gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def read_names(answer: Mapping[str, Any]) -> Names:
     return Names(
         networks={item["id"]: _network(item) for item in _items(answer, "networks")},
         ports={item["id"]: _port(item) for item in _items(answer, "ports")},
-        routers={i["id"]: NamedRouter(id=i["id"], name=_text(i, "name")) for i in _items(answer, "routers")},
+        routers={item["id"]: _router(item) for item in _items(answer, "routers")},
         floating_ips={item["id"]: _floating_ip(item) for item in _items(answer, "floatingips")},
         is_known=bool("networks" in answer and "ports" in answer),
     )
@@ -113,6 +115,16 @@ def _network(item: Mapping[str, Any]) -> NamedNetwork:
         segmentation_id=segmentation_id if isinstance(segmentation_id, int) else None,
         mtu=mtu if isinstance(mtu, int) else 0,
         is_external=item.get("router:external") is True,
+    )
+
+
+def _router(item: Mapping[str, Any]) -> NamedRouter:
+    gateway = item.get("external_gateway_info")
+    has_source_nat = gateway.get("enable_snat") if isinstance(gateway, dict) else None
+    return NamedRouter(
+        id=item["id"],
+        name=_text(item, "name"),
+        has_source_nat=has_source_nat if isinstance(has_source_nat, bool) else None,
     )
 
 

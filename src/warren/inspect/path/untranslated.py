@@ -1,0 +1,63 @@
+"""Packets that leave their router with an address of the inside, and what becomes of their answer."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+from typing import Final
+
+from warren.core.names import ROUTER_NAMESPACE_PREFIX
+from warren.inspect.filter.packet import IpPacket
+from warren.inspect.filter.source_nat import source_nat_rule
+from warren.inspect.path.hop import Hop, Path, Verdict
+from warren.inspect.path.world import World
+from warren.inspect.snapshot.model import Host, Namespace
+
+GATEWAY: Final = "qg-"
+"""Begin of the name of the interface by which a router leads outside."""
+
+
+def keeps_inside_address(namespace: Namespace, device: str, packet: IpPacket, sent: IpPacket) -> bool:
+    """Whether a packet goes out by a router's gateway with a source address that is on no network there."""
+    link = namespace.link(device)
+    if not device.startswith(GATEWAY) or link is None or packet.is_ipv6 or sent.source != packet.source:
+        return False
+    source = ip_address(packet.source)
+    return not any(source in ip_interface(f"{a.ip}/{a.prefix_length}").network for a in link.addresses)
+
+
+def unanswered(world: World, there: Path, back: Path) -> Path:
+    """The way back, judged: an answer to an address of the inside does not come to its router by itself.
+
+    With source NAT switched off in the API somebody outside is meant to know the way: then what the outside did counts.
+    """
+    hop = next((hop for hop in there.way if hop.is_untranslated), None)
+    host = world.estate.host(hop.host) if hop else None
+    namespace = host.namespace(hop.place) if hop and host else None
+    if hop is None or host is None or namespace is None:
+        return back
+    is_asked = _is_translation_asked(world, namespace)
+    is_seen = there.verdict is Verdict.DELIVERED
+    if is_asked is False or (is_seen and (back.verdict.is_success or _came_to(back, hop))):
+        return back
+    verdict = Verdict.DROPPED_UNTRANSLATED if is_asked or is_seen else Verdict.NOT_CAPTURED
+    because = f"{hop.host}, {hop.place}: {hop.what}; nobody outside is known to have a way back to it"
+    mend = _mend(world, host, namespace)
+    named = replace(hop, end=verdict, mend=mend)
+    return replace(back, way=(*(back.way if is_seen else ()), named), verdict=verdict, because=because, mend=mend)
+
+
+def _came_to(back: Path, hop: Hop) -> bool:
+    """Whether the answer reached the router again."""
+    return any((each.host, each.place) == (hop.host, hop.place) for each in back.way)
+
+
+def _is_translation_asked(world: World, namespace: Namespace) -> bool | None:
+    """What the API says of the router's source NAT; `None` where it was not asked."""
+    found = world.estate.names.routers.get(namespace.name.removeprefix(ROUTER_NAMESPACE_PREFIX).removeprefix("snat-"))
+    return found.has_source_nat if found else None
+
+
+def _mend(world: World, host: Host, namespace: Namespace) -> str:
+    chains = world.netfilter(host, namespace, is_ipv6=False).rules.tables.get("nat", {})
+    gateway = next(link for link in namespace.links if link.name.startswith(GATEWAY))
+    address = next((a.ip for a in gateway.addresses if ":" not in a.ip and a.prefix_length < 32), "ITS ADDRESS THERE")
+    return source_nat_rule(namespace.name, chains, gateway.name, address)
