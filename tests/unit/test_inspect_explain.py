@@ -389,7 +389,7 @@ def test_a_comparison_says_what_it_could_not_read(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_text("garbage\n table=0, actions=drop\n")
     done = run("diff", str(path), str(path))
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert f"{path}:1:1" in done.stderr
 
 

@@ -304,6 +304,16 @@ def test_the_exit_status_tells_delivered_from_dropped_from_not_modelled(copy: Pa
     assert run("vm1", "8.8.8.8", folder=copy).returncode == 3
 
 
+def test_what_of_the_way_could_not_be_read_is_said(copy: Path) -> None:
+    edit("compute1/dump-flows_br-tun", r"\Z", "rubbish\n")(copy)
+    edit("network/ovs-vsctl_list_port", r"\Z", "rubbish\n")(copy)
+    found = run("vm1", "vm2", folder=copy)
+    assert found.returncode == 0
+    assert "not read: compute1/dump-flows_br-tun:" in found.stderr
+    assert "not read: network/ovs-vsctl_list_port:" in found.stderr
+    assert len(json.loads(run("vm1", "vm2", "--json", folder=copy).stdout)["problems"]) == 2
+
+
 def test_json_has_every_hop() -> None:
     found = json.loads(run("vm1", "vm2", "--json").stdout)
     assert found["verdict"] == "delivered"

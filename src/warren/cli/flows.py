@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from warren.cli.columns import heading_of, table_lines, terminal_width
-from warren.cli.live import is_live, open_estate, reach
+from warren.cli.live import is_live, open_estate, print_unread, reach
 from warren.core.errors import Invalid, NotFound
 from warren.inspect.decode import Decoder
 from warren.inspect.diff import Difference, Side, difference, table_order
@@ -140,7 +140,8 @@ def diff(before: str, after: str, *, cookies: bool, **options: Any) -> None:
 
     Spelling, OpenFlow version and counters are no difference.
 
-    Exit status: 0 where there is none, 1 where they differ or a live host does not answer, 2 for bad usage.
+    Exit status: 0 where there is none and all was read, 1 otherwise and where a live host does not answer, 2 for bad
+    usage.
     """
     pairs = _paired(_views(before, options), _views(after, options))
     found = [(old, new, difference(_side(old), _side(new), with_cookies=cookies)) for old, new in pairs]
@@ -150,7 +151,8 @@ def diff(before: str, after: str, *, cookies: bool, **options: Any) -> None:
     else:
         for old, new, each in found:
             _print_lines(_compared(old, new, each))
-    sys.exit(1 if any(each for _, _, each in found) else 0)
+    is_unread = any(view.problems or view.dump.problems for pair in pairs for view in pair)
+    sys.exit(1 if is_unread or any(each for _, _, each in found) else 0)
 
 
 @command.command("watch")
@@ -397,7 +399,6 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 
 def _print_problems(views: Iterable[View], *, with_flows: bool = True) -> None:
-    """On standard error, once each; JSON has those of the flows among its objects."""
+    """JSON has those of the flows among its objects."""
     found = [(*view.problems, *(view.dump.problems if with_flows else ())) for view in views]
-    for problem in dict.fromkeys(problem for problems in found for problem in problems):
-        click.echo(click.style(f"not read: {problem}", fg="red"), err=True)
+    print_unread(problem for problems in found for problem in problems)

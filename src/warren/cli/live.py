@@ -1,11 +1,14 @@
 """Sources that are looked at now, the lab's hosts among them: how a command runs there, and what is captured there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from warren.core.errors import Invalid
+import click
+
+from warren.core.errors import DriverError, Invalid
+from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
 from warren.inspect.snapshot.model import Estate, Host
 from warren.inspect.snapshot.names import Names, read_names
@@ -60,19 +63,43 @@ def reach(source: str) -> Reach:
 def open_estate(named: Sequence[str], names: Names) -> Estate:
     """All hosts of all sources as one estate, the lab's included; without a source, this host.
 
-    Hosts are taken several at a time, so that what is compared is from nearly one moment. In a lab its own server tells
-    the names, unless others are given.
+    Hosts are taken several at a time, so that what is compared is from nearly one moment. A live one that does not
+    answer is a problem of the estate, unless none does. In a lab its own server tells the names, unless others are
+    given.
 
     Raises:
         Refused: a source names nothing, or two sources have one host.
+        DriverError: nothing that was named answers.
     """
     each = [one for source in (tuple(named) or (sources.LOCAL,)) for one in _each_host(source)]
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        hosts = [host for found in pool.map(_hosts, each) for host in found]
+        taken = list(pool.map(_hosts_or_error, each))
+    errors = [error for error in taken if isinstance(error, DriverError)]
+    if len(errors) == len(taken):
+        raise errors[0]
+    hosts = [host for found in taken if not isinstance(found, DriverError) for host in found]
+    problems = tuple(
+        Problem(file=source, line=0, column=0, message=printable(str(error)))
+        for source, error in zip(each, taken, strict=True)
+        if isinstance(error, DriverError)
+    )
     labs = [_lab_and_host(source)[0] for source in each if source.startswith(LAB)]
     if labs and not names.is_known:
         names = lab_names(labs[0])
-    return Estate(hosts=unambiguous(hosts, "what was given"), names=names)
+    return Estate(hosts=unambiguous(hosts, "what was given"), names=names, problems=problems)
+
+
+def print_unread(problems: Iterable[Problem]) -> None:
+    """What could not be read, on standard error, once each."""
+    for problem in dict.fromkeys(problems):
+        click.echo(click.style(f"not read: {problem}", fg="red"), err=True)
+
+
+def _hosts_or_error(source: str) -> tuple[Host, ...] | DriverError:
+    try:
+        return _hosts(source)
+    except DriverError as error:
+        return error
 
 
 def _hosts(source: str) -> tuple[Host, ...]:

@@ -2,16 +2,17 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
 import click
 
-from warren.cli.live import open_estate
+from warren.cli.live import open_estate, print_unread
 from warren.core.errors import Invalid, NotFound
 from warren.inspect.filter.packet import ICMP
+from warren.inspect.parse.problem import Problem
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Hop, Path, Trace
@@ -58,8 +59,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
 
     FROM and TO are instances, ports, namespaces or addresses, by name or id. A raw frame needs no TO; with one, of its
-    copies that for TO is told. Exit status: 0 delivered, 1 dropped,
-    2 bad usage, 3 where something on the way is not modelled or was not captured.
+    copies that for TO is told. What of the sources cannot be read is named on standard error.
+
+    Exit status: 0 where packet and answer are delivered, 1 where one is dropped and where no live source answers,
+    2 for bad usage and for a source that cannot be read, 3 where something on the way is not modelled or was not
+    captured.
     """
     estate = open_estate(sources, names_from(names, cloud))
     frame = _frame(packet, pcap, number)
@@ -67,9 +71,11 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     number = ICMP if is_arp else protocol_number(proto)
     question = Question(protocol=number, source_port=sport, destination_port=dport, size_bytes=size)
     found = _asked(estate, sender, receiver, frame, None if is_arp else question)
+    problems = (*estate.problems, *(p for host in estate.hosts for p in host.problems), *found.problems)
     if as_json:
-        click.echo(json.dumps(as_object(found), indent=2))
+        click.echo(json.dumps(as_object(found, problems), indent=2))
     else:
+        print_unread(problems)
         for line in lines(found, Teller(estate), Shown(flows=flows, sentences=explain)):
             click.echo(line)
     sys.exit(status(found))
@@ -106,8 +112,8 @@ def status(found: Trace) -> int:
     return STATUS_UNKNOWN if found.verdict.is_unknown else STATUS_DROPPED
 
 
-def as_object(found: Trace) -> dict[str, object]:
-    """The trace as JSON: `verdict`, and `paths`, each with its `hops`."""
+def as_object(found: Trace, problems: Iterable[Problem] = ()) -> dict[str, object]:
+    """The trace as JSON: `verdict`, `paths`, each with its `hops`, and `problems`, what of the sources was not read."""
     return {
         "from": found.source,
         "to": found.target,
@@ -125,6 +131,7 @@ def as_object(found: Trace) -> dict[str, object]:
             }
             for path in found.paths
         ],
+        "problems": [str(problem) for problem in problems],
     }
 
 

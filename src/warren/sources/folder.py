@@ -139,7 +139,7 @@ def _host(name: str, files: Mapping[str, Content]) -> Host:
     texts = {path: content.decode("utf-8", "replace") for path, content in files.items() if isinstance(content, bytes)}
     host = read_host(name, texts)
     unread = (
-        Problem(file=f"{name}/{path}".rstrip("/"), line=1, column=1, message=f"cannot be read: {content.why}")
+        Problem(file=f"{name}/{path}".rstrip("/"), line=0, column=0, message=f"cannot be read: {content.why}")
         for path, content in files.items()
         if isinstance(content, Unread) and not _is_nobodys(path, files)
     )

@@ -33,6 +33,7 @@ def model_of(bridge: Bridge, bridge_of: Mapping[str, str] | None = None) -> Brid
             for entry in bridge.fdb
             if entry.ofport is not None
         },
+        problems=dump.problems if dump is not None else (),
     )
 
 

@@ -53,6 +53,8 @@ class BridgeModel:
     groups: Mapping[int, Group] = field(default_factory=dict)
     fdb: dict[tuple[int, int], int] = field(default_factory=dict)
     """(VLAN, MAC address) -> port, as NORMAL learned it."""
+    problems: tuple[Problem, ...] = ()
+    """Lines of its dump that are no flow, so that nobody knows what they would do."""
 
     def port_named(self, name: str) -> int | None:
         return next((number for number, port in (self.ports or {}).items() if port.name == name), None)

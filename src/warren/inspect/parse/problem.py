@@ -7,7 +7,7 @@ from warren.inspect.parse.text import printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One place in an input that this version cannot read. Lines and columns count from 1."""
+    """One place in an input that this version cannot read. Lines and columns count from 1; line 0 is all of it."""
 
     file: str
     line: int
@@ -15,7 +15,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{printable(self.file)}:{self.line}:{self.column}: {self.message}"
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{printable(self.file)}{place}: {self.message}"
 
 
 class Unreadable(ValueError):

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from warren.inspect.parse.problem import Problem
+
 TABLE: Final = " table "
 """Between a bridge and a table's number in the place of a lookup."""
 
@@ -99,6 +101,8 @@ class Trace:
     source: str
     target: str
     paths: tuple[Path, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
+    """What of the tables and rules that the packets met could not be read."""
 
     @property
     def verdict(self) -> Verdict:

@@ -66,7 +66,7 @@ def trace(estate: Estate, source: Endpoint, target: Endpoint, question: Question
         paths.append(back)
         if back.verdict.is_success:
             paths.append(_there(world, source, _second(packet), "the next packet", meant).path)
-    return Trace(source=source.name, target=target.name, paths=tuple(paths))
+    return Trace(source=source.name, target=target.name, paths=tuple(paths), problems=tuple(world.problems))
 
 
 def arp_request(source: Endpoint, target: Endpoint) -> Frame:
@@ -95,7 +95,8 @@ def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint
     Raises:
         Invalid: nothing is known of where it would enter.
     """
-    walk = Walk(world=world_of(estate), title=f"{source.name} sends {frame}")
+    world = world_of(estate)
+    walk = Walk(world=world, title=f"{source.name} sends {frame}")
     name = target.name if target else frame.destination
     if target and target.is_outside:
         target = None
@@ -113,7 +114,8 @@ def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint
     else:
         raise Invalid("NothingToTrace", f"{source.name} is on no captured host")
     settle(walk)
-    return Trace(source=source.name, target=name, paths=(_ended_frame(walk, frame, source, target).path,))
+    path = _ended_frame(walk, frame, source, target).path
+    return Trace(source=source.name, target=name, paths=(path,), problems=tuple(world.problems))
 
 
 def _ended_frame(walk: Walk, frame: Frame, source: Endpoint, target: Endpoint | None) -> "Ended":

@@ -1,12 +1,11 @@
 """One Open vSwitch bridge during a trace: frames in, frames out by the evaluator, with what earlier packets taught."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
 from warren.inspect.decode import Decoder
-from warren.inspect.evaluate.hosts import model_of
 from warren.inspect.evaluate.model import BridgeModel, Tracking
 from warren.inspect.evaluate.outcome import Learned, Outcome, Step
 from warren.inspect.evaluate.packet import Values
@@ -88,13 +87,13 @@ class Switch:
     """A bridge and its state during one trace."""
 
     bridge: Bridge
+    model: BridgeModel
     tracker: conntrack.Tracker
     names: Names
-    _model: BridgeModel | None = field(default=None)
 
     def forward(self, in_port: int, frame: Frame) -> Forwarded:
         """The frame through the tables from 0 on; what it teaches is there for the next one."""
-        model = self._model = self._model or model_of(self.bridge)
+        model = self.model
         connections = _Connections(self.tracker, frame)
         outcome = evaluate({model.name: model}, model.name, values_of(frame, in_port), connections)
         taught = tuple(_flow_text(each) for each in outcome.learned if _is_new(model, each))

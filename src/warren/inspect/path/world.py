@@ -1,17 +1,19 @@
 """What a trace changes while it goes on: connections, learned addresses and flows, neighbours. Nothing is global."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from warren.inspect.evaluate.hosts import model_of
 from warren.inspect.filter.conntrack import Tracker
 from warren.inspect.filter.hooks import Netfilter
 from warren.inspect.filter.match import Known
-from warren.inspect.filter.model import RuleSet
 from warren.inspect.filter.read import read_rules, read_sets
+from warren.inspect.parse.problem import Problem
 from warren.inspect.path.holders import Holders, holders_of
 from warren.inspect.path.switch import Switch
 from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
-from warren.inspect.snapshot.model import Estate, Host, Namespace
+from warren.inspect.snapshot.model import Estate, Host, Namespace, Printout
 from warren.inspect.snapshot.text import Page
 
 _USABLE_STATES = frozenset({"REACHABLE", "STALE", "DELAY", "PROBE", "PERMANENT", "NOARP", ""})
@@ -32,6 +34,8 @@ class World:
     """MAC address of an instance whose inside was not captured -> address -> MAC address."""
     bridge_addresses: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """(host, Linux bridge, MAC address) -> port."""
+    problems: list[Problem] = field(default_factory=list)
+    """What of the tables and rules that were needed could not be read."""
 
     @cached_property
     def holders(self) -> Holders:
@@ -42,8 +46,10 @@ class World:
         """The packet filter of a namespace, read when it is first needed."""
         key = (host.name, namespace.name, is_ipv6)
         if key not in self.netfilters:
-            text = namespace.ip6tables if is_ipv6 else namespace.iptables
-            rules = read_rules(Page(file=text.file, text=text.text)) if text else RuleSet()
+            saved = (namespace.ip6tables if is_ipv6 else namespace.iptables) or Printout(file="", text="")
+            page = Page(file=saved.file, text=saved.text)
+            rules = read_rules(page)
+            self._complain(host, page.problems)
             sets = read_sets(Page(file=namespace.sets.file, text=namespace.sets.text)) if namespace.sets else {}
             own = frozenset(address.ip for link in namespace.links for address in link.addresses)
             self.netfilters[key] = Netfilter(rules=rules, known=Known(sets=sets, addresses=own))
@@ -54,8 +60,13 @@ class World:
         key = (port.host.name, port.bridge.name)
         if key not in self.switches:
             tracker = self.datapath_trackers.setdefault(port.host.name, Tracker())
-            self.switches[key] = Switch(bridge=port.bridge, tracker=tracker, names=self.estate.names)
+            model = model_of(port.bridge)
+            self.switches[key] = Switch(bridge=port.bridge, model=model, tracker=tracker, names=self.estate.names)
+            self._complain(port.host, model.problems)
         return self.switches[key]
+
+    def _complain(self, host: Host, problems: Iterable[Problem]) -> None:
+        self.problems += [replace(problem, file=f"{host.name}/{problem.file}") for problem in problems]
 
     def neighbour(self, kernel: KernelPort, ip: str) -> str:
         """The MAC address that a namespace already knows for an address; empty where it must ask."""

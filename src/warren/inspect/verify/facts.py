@@ -7,6 +7,7 @@ from typing import Final
 
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
 from warren.inspect.parse import fields as f
+from warren.inspect.parse.problem import Problem
 from warren.inspect.snapshot.model import DEAD_VLAN, HOST_NAMESPACE, Bridge, BridgePort, Estate, Host, Namespace
 from warren.inspect.snapshot.names import Names
 from warren.inspect.verify.tables import Tables, Unicast, goes_to, read_tables
@@ -46,6 +47,8 @@ class HostFacts:
     tables: Mapping[str, Tables]
     vlan_networks: Mapping[int, Mapping[str, BridgePort]] = field(default_factory=dict)
     """VLAN -> network id -> a port of br-int that says so."""
+    problems: list[Problem] = field(default_factory=list)
+    """What of its packet filters could not be read."""
 
     @property
     def name(self) -> str:

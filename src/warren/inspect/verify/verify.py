@@ -1,7 +1,7 @@
 """All that is wrong with an estate."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -52,8 +52,12 @@ def verify(estate: Estate, intents: Mapping[str, HostState] = NO_INTENT) -> Repo
                 findings += _against_intent(host, intents[host.name])
             except (ValueError, Impossible) as error:  # what a server never sends: the captured file is damaged
                 problems.append(_unusable_intent(host, error))
-        problems += host.problems
-        problems += [problem for tables in facts.tables.values() for problem in tables.problems]
+        problems += [*host.problems, *facts.problems]
+        problems += [
+            replace(problem, file=f"{host.name}/{problem.file}")
+            for tables in facts.tables.values()
+            for problem in tables.problems
+        ]
         kept.append(facts.without_rules())
     together = EstateFacts(estate=estate, hosts=tuple(kept))
     findings += _of_all_hosts(together)
