@@ -30,11 +30,14 @@ def ovs() -> Iterator[PrivateOvs]:
         yield switch
 
 
-def captured(shell: str, ovs: PrivateOvs, folder: str = "") -> Mapping[str, str]:
+TOTAL = "left=536870912"
+
+
+def captured(shell: str, ovs: PrivateOvs, folder: str = "", text: str = script()) -> Mapping[str, str]:
     """File -> text of what the script takes; programs of `folder` come first."""
     path = ":".join(filter(None, (folder, os.environ["PATH"], "/usr/sbin:/sbin")))
     environ = {**os.environ, **ovs.environment, "PATH": path}
-    done = subprocess.run([*shell.split(), "-s"], input=script().encode(), capture_output=True, env=environ, check=True)
+    done = subprocess.run([*shell.split(), "-s"], input=text.encode(), capture_output=True, env=environ, check=True)
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         members = ((member, archive.extractfile(member)) for member in archive if member.isfile())
         return {member.name.partition("/")[2]: file.read().decode() for member, file in members if file}
@@ -66,4 +69,20 @@ def test_what_is_too_large_is_cut_off_and_noted(host: str, ovs: PrivateOvs, tmp_
     endless.chmod(0o755)
     found = captured("sh", ovs, str(tmp_path))
     assert len(found["bridge_fdb_host"]) == 64 * 1024 * 1024
-    assert "cut off, more than 64 MB: env bridge -j fdb" in found["capture_notes"].splitlines()
+    assert "cut off, more than 67108863 bytes: env bridge -j fdb" in found["capture_notes"].splitlines()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_capture_ends_with_what_it_may_take_in_all_and_notes_the_rest(
+    host: str,  # noqa: ARG001
+    ovs: PrivateOvs,
+    shell: str,
+) -> None:
+    assert TOTAL in script()
+    limit = 3000
+    found = captured(shell, ovs, text=script().replace(TOTAL, f"left={limit}"))
+    notes = found["capture_notes"].splitlines()
+    taken = sum(len(text) for name, text in found.items() if name not in ("capture_notes", "hostname"))
+    assert limit - 500 < taken <= limit
+    assert any(note.startswith("cut off, more than ") for note in notes)
+    assert [note for note in notes if note.startswith("not taken, the capture has its 512 MB: ") and "sysctl" in note]

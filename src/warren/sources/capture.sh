@@ -3,7 +3,7 @@
 #
 #     sh capture.sh > compute1.tar.gz
 #
-# Read-only. Each command has 20 seconds and 64 MB, all of them together 3 minutes. Takes no keys, tokens, passwords or
+# Read-only. Each command has 20 seconds and 64 MB, all of them together 3 minutes and 512 MB. Takes no keys, tokens, passwords or
 # logs: only the state of Open vSwitch, of network namespaces, of packet filters, and DHCP's table of MAC addresses.
 # Needs root (or what ovs-vsctl, ip netns and iptables-save need); what is missing here is left out of the archive.
 set -u
@@ -25,6 +25,7 @@ case $host in */* | .* | '') host=host ;; esac
 out=$work/$host
 mkdir "$out" || exit 1
 started=$(date +%s)
+left=536870912
 
 # path_of PROGRAM: where it is installed. A busybox that prefers its own programs has an ip without namespaces.
 path_of() {
@@ -45,14 +46,21 @@ take() {
         echo "not taken, the capture's 3 minutes are over: $*" >> "$out/capture_notes"
         return 0
     fi
+    if [ "$left" -le 0 ]; then
+        echo "not taken, the capture has its 512 MB: $*" >> "$out/capture_notes"
+        return 0
+    fi
+    limit=$((left < 67108864 ? left : 67108864))
     {
         $bounded "$@" 2>/dev/null < /dev/null
         case $? in
             124 | 137 | 142 | 143) echo "cut off, not done within its time: $*" >> "$out/capture_notes" ;;
-            141) echo "cut off, more than 64 MB: $*" >> "$out/capture_notes" ;;
         esac
-    } | head -c 67108864 > "$file"
-    [ -s "$file" ] || rm -f "$file"
+    } | head -c "$limit" > "$file"
+    size=$(($(wc -c < "$file")))
+    left=$((left - size))
+    [ "$size" -lt "$limit" ] || echo "cut off, more than $((limit - 1)) bytes: $*" >> "$out/capture_notes"
+    [ "$size" -gt 0 ] || rm -f "$file"
 }
 # take_keyless FILE COMMAND...: the same without the keys of tunnels with IPsec (options:psk), as ovs-vsctl writes them.
 take_keyless() {
