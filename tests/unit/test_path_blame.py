@@ -112,6 +112,15 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, tuple[str, str, Verdict, st
         ), WORLD,
         ("network", f"qr-c96bf304-02 in {ROUTER}", Verdict.DROPPED_SOURCE, "a route to 192.168.5.3 by qr-c96bf304-02, or its rp_filter 0 and that of all"),
     ),
+    "the firewall of the other host keeps tunnels out": (
+        together(
+            edit("compute2/ovs-vsctl_list_bridge", "netdev", "system"),
+            edit("compute2/ovs-vsctl_show", "netdev", "system"),
+            edit("compute2/iptables-save_host", r"^-A PREROUTING -i eth0 -j DROP\n", ""),
+            edit("compute2/iptables-save_host", r"^-A INPUT .*", r"\g<0>\n-A INPUT -p udp -m udp --dport 8472 -j ACCEPT\n-A INPUT -j REJECT"),
+        ), "vm2",
+        ("compute2", "compute2 filter INPUT", Verdict.DROPPED_RULE, "iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
+    ),
     "a route leads to the wrong network": (
         edit(f"network/ip_route_{ROUTER}", r"^\[", '[{"dst":"192.168.5.3","dev":"qg-91c6effe-92","scope":"link","flags":[]},'), WORLD,
         ("network", ROUTER, Verdict.DROPPED_NO_NEIGHBOUR, "192.168.5.3 is on another network, on compute1: see which route leads here"),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Packet filters before instances: what every security group lets pass must come through; the rest is not judged."""
 
 import json
@@ -90,6 +91,62 @@ def test_rules_about_something_else_and_rules_that_cannot_be_told_are_no_fault(c
 def test_without_names_the_question_of_a_dhcp_client_still_tells(copy: Path) -> None:
     rewrite(copy, before_the_jump("-A FORWARD -p udp -j DROP"))
     assert "ports-cut-off" in {finding.kind for finding in found(copy, is_named=False)}
+
+
+def with_kernel_datapath(folder: Path) -> Path:
+    """As on a host with the kernel's module, where a tunnel's packets pass iptables."""
+    for file in ("ovs-vsctl_list_bridge", "ovs-vsctl_show"):
+        path = folder / "compute1" / file
+        path.write_text(path.read_text().replace("netdev", "system"))
+    rewrite(folder, lambda text: text.replace("-A PREROUTING -i eth0 -j DROP\n", ""))
+    return folder
+
+
+def into(chain: str, *rules: str) -> Callable[[str], str]:
+    """Rules at the end of a chain of the filter table."""
+    return with_rule("filter", "\n".join(f"-A {chain} {rule}" for rule in rules))
+
+
+VXLAN, ANY_FROM_PEERS = "-p udp -m udp --dport 4789 -j ACCEPT", "-s 10.9.0.0/24 -j ACCEPT"
+TUNNELS_CUT_OFF: dict[str, tuple[Callable[[str], str], str, str]] = {
+    "a policy": (lambda text: text.replace(":INPUT ACCEPT", ":INPUT DROP"), "2 tunnels", "iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
+    "a rule for one": (into("INPUT", "-s 10.9.0.1/32 -p udp -j REJECT"), "tunnel vxlan-0a090001", "iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
+    "a rule before": (with_rule("raw", "-A PREROUTING -p udp -j DROP"), "2 tunnels", "iptables -t raw -I PREROUTING -p udp --dport 4789 -j ACCEPT"),
+    "the wrong port is open": (into("INPUT", "-p udp -m udp --dport 8472 -j ACCEPT", "-j REJECT"), "2 tunnels", "iptables -I INPUT -p udp --dport 4789 -j ACCEPT"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TUNNELS_CUT_OFF)
+def test_a_firewall_that_keeps_tunnels_out_is_found_with_the_command_that_lets_them_in(copy: Path, fault: str) -> None:
+    damage, which, mend = TUNNELS_CUT_OFF[fault]
+    rewrite(with_kernel_datapath(copy), damage)
+    (finding,) = (each for each in found(copy) if each.kind == "tunnels-cut-off")
+    assert (finding.host, finding.object, finding.mend) == ("compute1", which, mend)
+
+
+@pytest.mark.parametrize(
+    "rules", [(VXLAN, "-j DROP"), (ANY_FROM_PEERS, "-j DROP"), ("-m recent --name x --rcheck -j DROP", "-j DROP")]
+)
+def test_a_firewall_that_lets_tunnels_in_or_cannot_be_told_is_no_fault(copy: Path, rules: tuple[str, ...]) -> None:
+    rewrite(with_kernel_datapath(copy), into("INPUT", *rules))
+    assert "tunnels-cut-off" not in {finding.kind for finding in found(copy)}
+
+
+def test_gre_is_let_in_by_what_the_host_itself_sends(copy: Path) -> None:
+    with_kernel_datapath(copy)
+    for file in ("ovs-vsctl_list_interface", "ovs-vsctl_show"):
+        path = copy / "compute1" / file
+        path.write_text(path.read_text().replace('"vxlan"', '"gre"').replace("type: vxlan", "type: gre"))
+    rewrite(copy, into("INPUT", "-m conntrack --ctstate ESTABLISHED -j ACCEPT", "-j DROP"))
+    assert "tunnels-cut-off" not in {finding.kind for finding in found(copy)}
+    rewrite(copy, lambda text: text.replace("-m conntrack --ctstate ESTABLISHED -j ACCEPT", "-p tcp -j ACCEPT"))
+    (finding,) = (each for each in found(copy) if each.kind == "tunnels-cut-off")
+    assert finding.mend == "iptables -I INPUT -p gre -j ACCEPT"
+
+
+def test_a_userspace_datapath_takes_a_tunnels_packets_before_the_firewall(copy: Path) -> None:
+    rewrite(copy, into("INPUT", "-j DROP"))
+    assert "tunnels-cut-off" not in {finding.kind for finding in found(copy)}
 
 
 def test_where_bridges_are_not_filtered_no_rule_cuts_anybody_off(copy: Path) -> None:

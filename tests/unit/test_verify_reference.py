@@ -336,6 +336,18 @@ def test_the_command_exits_with_zero_only_where_nothing_is_wrong(copy: Path) -> 
 
 def test_what_cannot_be_read_is_no_clean_bill(copy: Path) -> None:
     edit("compute1/dump-flows_br-tun", r"\Z", " rubbish actions=flly\n")(copy)
+    edit(f"network/iptables-save_{ROUTER}", r"\A", "rubbish\n")(copy)
     report = run(str(copy))
     assert report.returncode == 1
-    assert "dump-flows_br-tun" in report.stdout
+    assert "not read: compute1/dump-flows_br-tun:" in report.stdout
+    assert f"not read: network/iptables-save_{ROUTER}:1:1: " in report.stdout
+
+
+def test_a_host_that_does_not_answer_is_said_and_the_others_are_judged() -> None:
+    nobody = "ssh://nobody@127.0.0.1:1"
+    report = run(str(LAST), nobody)
+    assert report.returncode == 1
+    assert f"not read: {nobody}: capturing nobody@127.0.0.1:1 failed" in report.stdout
+    assert report.stdout.endswith("3 hosts: nothing is wrong in what was read; 1 place could not be read\n")
+    alone = run(nobody)
+    assert (alone.returncode, alone.stdout) == (1, "")

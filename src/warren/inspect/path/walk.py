@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from warren.core.names import ON_LINUX_BRIDGE
-from warren.core.protocols import TUNNEL_OVERHEAD_BYTES, TUNNEL_UDP_PORT
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
+from warren.inspect.filter.underlay import arriving, kept_out, let_in
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import TABLE, Hop, Path, Verdict
 from warren.inspect.path.mend import rule_mend
@@ -331,8 +332,10 @@ class Walk:
                 else f"capture the host of {remote} too",
             )
             return
-        if _udp_port(port) != _udp_port(other):
+        if port.port.tunnel_udp_port != other.port.tunnel_udp_port:
             self._has_other_udp_port(port, other, index)
+            return
+        if self._is_kept_out(other, index):
             return
         if not other.port.takes_key(frame.tunnel_id):
             index = self.hop(
@@ -345,15 +348,29 @@ class Walk:
         index = self.hop(index, other.host, other.port.name, f"arrives at {other.host.name} by {other.port.name}")
         self.enter_bridge(other, frame, index)
 
+    def _is_kept_out(self, other: SwitchPort, parent: int) -> bool:
+        """Ends a tunnel's packet that the rules of the other host do not let in."""
+        namespace = other.host.namespace(HOST_NAMESPACE)
+        packet = arriving(other.port, namespace) if namespace else None
+        if namespace is None or packet is None:
+            return False
+        netfilter = self.world.netfilter(other.host, namespace, is_ipv6=packet.is_ipv6)
+        passage = kept_out(netfilter, other.bridge, packet)
+        if passage is None:
+            return False
+        index = self.hop(parent, other.host, other.host.name, f"is sent {packet} for {other.port.name}", is_tunnel=True)
+        self.end(self.note_passage(other.host, namespace, passage, index), Verdict.DROPPED_RULE, let_in(passage))
+        return True
+
     def _has_other_udp_port(self, port: SwitchPort, other: SwitchPort, parent: int) -> None:
         """Ends a frame at that end of a tunnel whose UDP port fewer tunnels use."""
         tunnels = (p for p in self.world.topology.switch_ports.values() if p.port.type == port.port.type)
-        users = Counter(map(_udp_port, tunnels))
-        odd, usual = sorted((port, other), key=lambda end: users[_udp_port(end)])
-        what = f"{odd.port.name} uses UDP port {_udp_port(odd)}, the other end {_udp_port(usual)}"
+        users = Counter(tunnel.port.tunnel_udp_port for tunnel in tunnels)
+        odd, usual = sorted((port, other), key=lambda end: users[end.port.tunnel_udp_port])
+        what = f"{odd.port.name} uses UDP port {odd.port.tunnel_udp_port}, the other end {usual.port.tunnel_udp_port}"
         shown = f"{odd.port.name}: options={dict(odd.port.options)}"
         index = self.hop(parent, odd.host, odd.port.name, what, evidence=shown, is_tunnel=True)
-        mend = f"ovs-vsctl set Interface {odd.port.name} options:dst_port={_udp_port(usual)}"
+        mend = f"ovs-vsctl set Interface {odd.port.name} options:dst_port={usual.port.tunnel_udp_port}"
         self.end(index, Verdict.DROPPED_NO_TUNNEL, mend)
 
     def _is_too_big(self, port: SwitchPort, frame: Frame) -> bool:
@@ -420,11 +437,6 @@ class Walk:
 def ip_command(namespace: Namespace) -> str:
     """ip(8) for a namespace."""
     return f"ip -n {namespace.name}" if namespace.name else "ip"
-
-
-def _udp_port(port: SwitchPort) -> str:
-    """What a tunnel's packets are sent to and taken from (ovs-vswitchd.conf.db(5)); gre has none."""
-    return port.port.options.get("dst_port", TUNNEL_UDP_PORT.get(port.port.type, ""))
 
 
 def filters_bridges(namespace: Namespace, *, is_ipv6: bool) -> bool:

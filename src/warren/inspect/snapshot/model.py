@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from warren.core.protocols import TUNNEL_UDP_PORT
 from warren.inspect.parse.problem import Problem
 from warren.inspect.snapshot.names import Names
 from warren.inspect.snapshot.text import mac_of
@@ -68,6 +69,11 @@ class BridgePort:
     def takes_key(self, key: int) -> bool:
         """Whether a tunnel port takes what comes with a key."""
         return self.tunnel_key("in_key") in (None, key)
+
+    @property
+    def tunnel_udp_port(self) -> str:
+        """What a tunnel's packets are sent to and taken from (ovs-vswitchd.conf.db(5)); gre has none."""
+        return self.options.get("dst_port", TUNNEL_UDP_PORT.get(self.type, ""))
 
     @property
     def patch_peer(self) -> str:

@@ -1,4 +1,4 @@
-"""Packet filters that take away what no policy asked for: in routers and DHCP servers, and before instances.
+"""Packet filters that take away what no policy asked for: in routers and DHCP servers, before instances and tunnels.
 
 The namespace of a router or DHCP server is its agent's alone, and Neutron's and Warren's agents put nothing into a
 built-in chain but jumps to chains of their own. A host's filter belongs to others as well: there packets are asked
@@ -12,10 +12,12 @@ from typing import Final, TypeAlias
 
 from warren.core.names import INTEGRATION_BRIDGE
 from warren.inspect.filter.evaluate import Outcome, RuleHit, walk
+from warren.inspect.filter.hooks import Netfilter, Passage
 from warren.inspect.filter.match import Known
-from warren.inspect.filter.model import Chain, Rule, RuleSet
+from warren.inspect.filter.model import AddressSet, Chain, Rule, RuleSet
 from warren.inspect.filter.packet import ICMP, PROTOCOLS, TCP, IpPacket, Tracked
 from warren.inspect.filter.read import read_rules, read_sets
+from warren.inspect.filter.underlay import arriving, kept_out, let_in
 from warren.inspect.snapshot.model import HOST_NAMESPACE, BridgePort, Namespace, Printout
 from warren.inspect.snapshot.names import Names
 from warren.inspect.snapshot.text import Page
@@ -46,12 +48,25 @@ def filter_findings(facts: HostFacts) -> Iterator[Finding]:
     for namespace in facts.services:
         for command, saved in (("iptables", namespace.iptables), ("ip6tables", namespace.ip6tables)):
             if saved is not None:
-                yield from _service(facts, namespace, command, _read(saved))
-    yield from _before_instances(facts)
+                yield from _service(facts, namespace, command, _read(facts, saved))
+    own = facts.host.namespace(HOST_NAMESPACE)
+    if own and own.iptables:
+        rules = _filter(_read(facts, own.iptables))
+        yield from _before_instances(facts, own, rules)
+        yield from _before_tunnels(facts, own, rules)
+    if own and own.ip6tables and any(":" in tunnel.local for tunnel in facts.tunnels):
+        yield from _before_tunnels(facts, own, _filter(_read(facts, own.ip6tables)), is_ipv6=True)
 
 
-def _read(saved: Printout) -> RuleSet:
-    return read_rules(Page(file=saved.file, text=saved.text))
+def _read(facts: HostFacts, saved: Printout) -> RuleSet:
+    page = Page(file=f"{facts.name}/{saved.file}", text=saved.text)
+    rules = read_rules(page)
+    facts.problems += page.problems
+    return rules
+
+
+def _sets(namespace: Namespace) -> Mapping[str, AddressSet]:
+    return read_sets(Page(file=namespace.sets.file, text=namespace.sets.text)) if namespace.sets else {}
 
 
 def _service(facts: HostFacts, namespace: Namespace, command: str, rules: RuleSet) -> Iterator[Finding]:
@@ -97,13 +112,11 @@ class _Plug:
     veth: str
 
 
-def _before_instances(facts: HostFacts) -> Iterator[Finding]:
+def _before_instances(facts: HostFacts, namespace: Namespace, rules: "_Filter") -> Iterator[Finding]:
     """Packets that every security group lets pass, and the rules of the host that drop them."""
-    namespace = facts.host.namespace(HOST_NAMESPACE)
-    if namespace is None or namespace.iptables is None or namespace.sysctls.get(_IS_FILTERED) == "0":
+    if namespace.sysctls.get(_IS_FILTERED) == "0":
         return
-    rules = _filter(_read(namespace.iptables))
-    known = Known(sets=read_sets(Page(file=namespace.sets.file, text=namespace.sets.text)) if namespace.sets else {})
+    known = Known(sets=_sets(namespace))
     dropped: dict[RuleHit, list[str]] = {}
     for plug in _plugs(facts, namespace):
         tables = rules.about(frozenset({plug.bridge, plug.tap, plug.veth}))
@@ -209,3 +222,37 @@ def _cut_off(facts: HostFacts, hit: RuleHit, ports: list[str]) -> Finding:
         mend=f"{command} -P {hit.chain} ACCEPT" if is_policy else f"{command} -D {hit.rule.removeprefix('-A ')}",
         evidence=(f"iptables, table {hit.table}: {hit.rule}", *ports),
     )
+
+
+# Between the underlay and a tunnel's port.
+
+
+def _before_tunnels(
+    facts: HostFacts, namespace: Namespace, rules: _Filter, *, is_ipv6: bool = False
+) -> Iterator[Finding]:
+    """Tunnels whose other ends' packets the host's own rules drop."""
+    known = Known(sets=_sets(namespace), addresses=frozenset(a.ip for link in namespace.links for a in link.addresses))
+    filters: dict[str, Netfilter] = {}
+    dropped: dict[str, list[tuple[str, Passage]]] = {}
+    for bridge, port in facts.host.ports():
+        packet = arriving(port, namespace) if port.is_tunnel else None
+        if packet is None or packet.is_ipv6 is not is_ipv6:
+            continue
+        device = packet.in_interface
+        if device not in filters:
+            filters[device] = Netfilter(rules=RuleSet(tables=rules.about(frozenset({device}))), known=known)
+        if passage := kept_out(filters[device], bridge, packet):
+            dropped.setdefault(let_in(passage), []).append((port.name, passage))
+    for mend, tunnels in dropped.items():
+        hit = tunnels[0][1].hits[-1]
+        names = [name for name, _ in tunnels]
+        yield Finding(
+            kind="tunnels-cut-off",
+            severity=Severity.OUTAGE,
+            host=facts.name,
+            object=f"tunnel {names[0]}" if len(names) == 1 else f"{len(names)} tunnels",
+            what=f"{'the policy' if hit.rule.startswith(':') else 'a rule'} of the host's chain {hit.chain} drops what "
+            f"the other end sends: {tunnels[0][1].packet}",
+            mend=mend,
+            evidence=(f"table {hit.table}: {hit.rule}", *names),
+        )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from warren.core.protocols import TUNNEL_UDP_PORT
 from warren.inspect.parse import fields as f
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Bridge, BridgePort
 from warren.inspect.verify.facts import EstateFacts, HostFacts, Segment, Tunnel
@@ -83,15 +82,14 @@ def _both_ends(facts: HostFacts, tunnel: Tunnel, peer: HostFacts) -> Iterator[Fi
             evidence=(shown, *(f"{peer.name} {t.port.name}: {t.port.type} {t.local} -> {t.remote}" for t in back)),
         )
     for other in same:
-        for option, default in (("dst_port", TUNNEL_UDP_PORT.get(tunnel.port.type, "")), ("csum", "")):
-            mine, theirs = (t.port.options.get(option, default) for t in (tunnel, other))
-            if option == "dst_port" and mine != theirs and facts.name < peer.name:
-                yield Finding(
-                    kind="tunnel-port-mismatch", severity=Severity.OUTAGE, host=facts.name,
-                    object=f"tunnel {facts.name} -> {peer.name}",
-                    what=f"{facts.name} uses UDP port {mine}, {peer.name} {theirs}: neither hears the other",
-                    mend="one dst_port on both hosts", evidence=(shown,),
-                )  # fmt: skip
+        mine, theirs = tunnel.port.tunnel_udp_port, other.port.tunnel_udp_port
+        if mine != theirs and facts.name < peer.name:
+            yield Finding(
+                kind="tunnel-port-mismatch", severity=Severity.OUTAGE, host=facts.name,
+                object=f"tunnel {facts.name} -> {peer.name}",
+                what=f"{facts.name} uses UDP port {mine}, {peer.name} {theirs}: neither hears the other",
+                mend="one dst_port on both hosts", evidence=(shown,),
+            )  # fmt: skip
         sent, taken = tunnel.port.tunnel_key("out_key"), other.port.tunnel_key("in_key")
         if sent != taken:
             yield Finding(
