@@ -58,6 +58,15 @@ def edit(file: str, pattern: str, replacement: str) -> Plant:
     return plant
 
 
+def write(file: str, text: str) -> Plant:
+    """A fault planted as a file that was not there."""
+
+    def plant(folder: Path) -> None:
+        (folder / file).write_text(text)
+
+    return plant
+
+
 def both(*plants: Plant) -> Plant:
     def plant(folder: Path) -> None:
         for one in plants:
@@ -226,6 +235,16 @@ FAULTS: dict[str, tuple[Plant, str, str]] = {
         edit(f"network/iptables-save_{ROUTER}", r"^-A neutron-l3-agent-PREROUTING -d 203\.0\.113\.165/32 -j DNAT.*\n", ""),
         "floating-ip-not-translated", "network",
     ),
+    "a router without source NAT": (
+        edit(f"network/iptables-save_{ROUTER}", r"^-A neutron-l3-agent-snat -o .*\n", ""), "source-not-translated", "network",
+    ),
+    "a port that its agent gave up": (
+        edit("compute2/ovs-vsctl_list_port", r"(name +: tap29dd27ad-7a\ntag +: )1", r"\g<1>4095"), "dead-port", "compute2",
+    ),
+    "a routing rule of IPv6 that refuses": (
+        write(f"network/ip_rule6_{ROUTER}", '[{"priority":9,"src":"all","action":"prohibit"},{"priority":32766,"src":"all","table":"main"}]'),
+        "routing-rule-refuses", "network",
+    ),
     "a translation nobody asked for": (
         edit(f"network/iptables-save_{ROUTER}", r"^(-A \S+PREROUTING -d )203\.0\.113\.165(/32 -j DNAT.*)$", r"\g<0>\n\g<1>203.0.113.7\2"),
         "unknown-translation", "network",
@@ -274,6 +293,22 @@ def test_a_missing_port_is_found_by_the_hosts_name_in_the_api(copy: Path) -> Non
 def test_a_port_that_carries_the_dead_vlan_alone_is_not_wired_yet_and_no_fault(copy: Path) -> None:
     dead = r"\1trunk\ntrunks : [4095]"
     edit("compute2/ovs-vsctl_list_port", r"(name +: tap29dd27ad-7a\n(?:.*\n)*?vlan_mode +: )\[\]", dead)(copy)
+    assert judged(copy).findings == ()
+
+
+def test_a_port_that_the_api_has_switched_off_is_dead_as_it_should_be(copy: Path) -> None:
+    FAULTS["a port that its agent gave up"][0](copy)
+    api = json.loads((REFERENCE / "api.json").read_text())
+    port = next(port for port in api["ports"]["ports"] if port["id"].startswith("29dd27ad-7a"))
+    port["admin_state_up"] = False
+    assert judged(copy, read_names(api)).findings == ()
+
+
+def test_a_router_that_the_api_wants_without_source_nat_is_no_fault(copy: Path) -> None:
+    FAULTS["a router without source NAT"][0](copy)
+    api = json.loads((REFERENCE / "api.json").read_text())
+    api["routers"]["routers"][0]["external_gateway_info"]["enable_snat"] = False
+    assert judged(copy, read_names(api)).findings == ()
     assert judged(copy).findings == ()
 
 

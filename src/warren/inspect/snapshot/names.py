@@ -36,6 +36,8 @@ class NamedPort:
     device_id: str = ""
     host: str = ""
     status: str = ""
+    is_enabled: bool = True
+    """`admin_state_up`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,7 @@ def _port(item: Mapping[str, Any]) -> NamedPort:
         device_id=_text(item, "device_id"),
         host=_text(item, "binding:host_id"),
         status=_text(item, "status"),
+        is_enabled=item.get("admin_state_up") is not False,
     )
 
 

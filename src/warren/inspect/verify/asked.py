@@ -1,12 +1,17 @@
 """Against the API: what nobody asked for, and what was asked for and is missing."""
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import TypeAlias
 
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX
+from warren.inspect.filter.evaluate import Outcome, walk
+from warren.inspect.filter.match import Known
 from warren.inspect.filter.model import RuleSet
+from warren.inspect.filter.packet import IpPacket, Tracked
 from warren.inspect.filter.read import read_rules
-from warren.inspect.snapshot.model import Namespace
+from warren.inspect.filter.source_nat import source_nat_rule
+from warren.inspect.snapshot.model import Namespace, Printout
 from warren.inspect.snapshot.names import NamedFloatingIp
 from warren.inspect.snapshot.text import Page
 from warren.inspect.verify.facts import EstateFacts, HostFacts
@@ -21,6 +26,7 @@ def asked_findings(estate: EstateFacts) -> Iterator[Finding]:
         yield from _ports_nobody_asked_for(facts)
         yield from _namespaces_nobody_asked_for(facts)
         yield from _segments_nobody_asked_for(facts)
+        yield from _source_nat(facts)
     yield from _missing_ports(estate)
     yield from _missing_routers(estate)
     yield from _floating_ips(estate)
@@ -113,6 +119,45 @@ def _missing_routers(estate: EstateFacts) -> Iterator[Finding]:
             )
 
 
+def _source_nat(facts: HostFacts) -> Iterator[Finding]:
+    """Routers that the API has translate what goes out, asked about a packet from inside."""
+    for namespace in facts.services:
+        router = facts.names.routers.get(namespace.name.removeprefix(ROUTER_NAMESPACE_PREFIX).removeprefix("snat-"))
+        if not (router and router.has_source_nat and namespace.iptables):
+            continue
+        gateway, outside = next(_addresses(namespace, "qg-"), ("", ""))
+        _, inside = next(_addresses(namespace, "qr-"), ("", "")) if outside else ("", "")
+        if not inside:
+            continue
+        other = str(ip_address(int(ip_address(inside)) ^ 1))
+        packet = IpPacket(source=other, destination=outside, out_interface=gateway, tracked=Tracked(state="NEW"))
+        chains = _rules(namespace.iptables).tables.get("nat", {})
+        walked = walk("nat", chains, "POSTROUTING", packet, Known())
+        if walked.outcome is Outcome.ACCEPT and walked.translation is None:
+            yield Finding(
+                kind="source-not-translated",
+                severity=Severity.OUTAGE,
+                host=facts.name,
+                object=namespace.name,
+                what=f"no rule gives what leaves by {gateway} the address {outside}: instances without a floating IP "
+                "reach outside, and no answer comes back",
+                mend=source_nat_rule(namespace.name, chains, gateway, outside),
+                evidence=(f"iptables of {namespace.name}, table nat",),
+            )
+
+
+def _addresses(namespace: Namespace, prefix: str) -> Iterator[tuple[str, str]]:
+    """(interface, IPv4 address of its network), of interfaces whose name begins so."""
+    for link in namespace.links:
+        for address in link.addresses:
+            if link.name.startswith(prefix) and ":" not in address.ip and address.prefix_length < 32:
+                yield link.name, address.ip
+
+
+def _rules(saved: Printout) -> RuleSet:
+    return read_rules(Page(file=saved.file, text=saved.text))
+
+
 _Routers: TypeAlias = Mapping[str, list[tuple[HostFacts, Namespace, Mapping[str, str]]]]
 """Namespace -> the hosts that have it (several, where a router is highly available) and what each translates."""
 
@@ -123,7 +168,7 @@ def _floating_ips(estate: EstateFacts) -> Iterator[Finding]:
     for facts in estate.hosts:
         for ns in facts.host.namespaces:
             if ns.name.startswith(ROUTER_NAMESPACE_PREFIX) and ns.iptables:
-                translated = _translations(read_rules(Page(file=ns.iptables.file, text=ns.iptables.text)))
+                translated = _translations(_rules(ns.iptables))
                 routers.setdefault(ns.name, []).append((facts, ns, translated))
     asked: set[tuple[str, str]] = set()
     for floating in estate.estate.names.floating_ips.values():

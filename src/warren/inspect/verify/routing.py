@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from warren.inspect.snapshot.model import REFUSING_TYPES, KernelRoute, Namespace
+from warren.inspect.snapshot.model import REFUSING_TYPES, KernelRoute, Namespace, RoutingRule
 from warren.inspect.verify.facts import HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 
@@ -21,12 +21,13 @@ def routing_findings(facts: HostFacts) -> Iterator[Finding]:
     """Of one host. Neutron and Warren make no route and no rule that refuses."""
     for namespace in facts.services:
         yield from _routes(facts, namespace)
-        yield from _rules(facts, namespace)
+        yield from _rules(facts, namespace, namespace.rules, "ip")
+        yield from _rules(facts, namespace, namespace.rules6, "ip -6")
 
 
 def _routes(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
     links = {link.name for link in namespace.links}
-    looked_at = {_MAIN, *(rule.table for rule in namespace.rules)}
+    looked_at = {_MAIN, *(rule.table for rule in (*namespace.rules, *namespace.rules6))}
     for route in namespace.routes:
         if route.device and route.device not in links:
             yield Finding(
@@ -49,16 +50,16 @@ def _is_the_kernels(route: KernelRoute) -> bool:
     return route.protocol == "kernel" or route.metric == _WHOLE_TABLE_METRIC
 
 
-def _rules(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
-    for rule in namespace.rules:
+def _rules(facts: HostFacts, namespace: Namespace, rules: tuple[RoutingRule, ...], command: str) -> Iterator[Finding]:
+    for rule in rules:
         shown = f"{rule.preference}: from {rule.source} {rule.selector}".rstrip()
-        removed = f"ip -n {namespace.name} rule del pref {rule.preference}"
+        removed = f"{command} -n {namespace.name} rule del pref {rule.preference}"
         if rule.refusal:
             yield Finding(
                 kind="routing-rule-refuses", severity=Severity.OUTAGE, host=facts.name,
                 object=f"{rule.source} in {namespace.name}",
                 what=f"a routing rule drops what comes from {rule.source}, whatever the routes are",
-                mend=removed, evidence=(f"ip rule in {namespace.name}: {shown}",),
+                mend=removed, evidence=(f"{command} rule in {namespace.name}: {shown}",),
             )  # fmt: skip
         elif _LOCAL_PREFERENCE < rule.preference < _MAIN_PREFERENCE and rule.table != _VPN_TABLE:
             yield Finding(
@@ -66,11 +67,11 @@ def _rules(facts: HostFacts, namespace: Namespace) -> Iterator[Finding]:
                 object=f"{rule.source} in {namespace.name}",
                 what=f"a routing rule that nobody asked for sends what comes from {rule.source} by table {rule.table}, "
                 "past the router's own routes",
-                mend=removed, evidence=(f"ip rule in {namespace.name}: {shown} lookup {rule.table}",),
+                mend=removed, evidence=(f"{command} rule in {namespace.name}: {shown} lookup {rule.table}",),
             )  # fmt: skip
-    if namespace.rules and not any(rule.table == _MAIN for rule in namespace.rules):
+    if rules and not any(rule.table == _MAIN for rule in rules):
         yield Finding(
             kind="routes-not-looked-at", severity=Severity.OUTAGE, host=facts.name, object=namespace.name,
-            what="no routing rule leads to the table main, where its routes are: it reaches nobody",
-            mend=f"ip -n {namespace.name} rule add pref {_MAIN_PREFERENCE} table {_MAIN}",
+            what=f"no rule of `{command} rule` leads to the table main, where its routes are: it reaches nobody",
+            mend=f"{command} -n {namespace.name} rule add pref {_MAIN_PREFERENCE} table {_MAIN}",
         )  # fmt: skip

@@ -139,7 +139,9 @@ def _not_as_remembered(facts: HostFacts) -> Iterator[Finding]:
         if not port.tag or not remembered.isdecimal() or kind not in ("vxlan", "gre", "geneve"):
             continue
         vlan = facts.segments.get((kind, int(remembered)))
-        if vlan is not None and vlan != port.tag:
+        if port.tag == DEAD_VLAN:
+            yield from _dead(facts, port, vlan)
+        elif vlan is not None and vlan != port.tag:
             yield Finding(
                 kind="port-on-wrong-vlan",
                 severity=Severity.LEAK if port.tag in facts.segments.values() else Severity.OUTAGE,
@@ -152,6 +154,23 @@ def _not_as_remembered(facts: HostFacts) -> Iterator[Finding]:
                     *_inbound_of(facts, vlan),
                 ),
             )
+
+
+def _dead(facts: HostFacts, port: BridgePort, vlan: int | None) -> Iterator[Finding]:
+    """A port that an agent gave up; one that the API has switched off is meant to be dead."""
+    named = facts.names.ports.get(port.port_id)
+    if named and not named.is_enabled:
+        return
+    by_hand = f"; by hand: ovs-vsctl set Port {port.port} tag={vlan}" if vlan else ""
+    yield Finding(
+        kind="dead-port",
+        severity=Severity.OUTAGE,
+        host=facts.name,
+        object=_called(facts, port),
+        what=f"{port.name} has tag {DEAD_VLAN}, which an agent gives a port that it does not wire: it reaches nobody",
+        mend=f"see in its agent's log why it does not wire the port{by_hand}",
+        evidence=(f"{port.name}: tag={port.tag} other_config={dict(port.other_config)}",),
+    )
 
 
 def trunk_findings(facts: HostFacts) -> Iterator[Finding]:
