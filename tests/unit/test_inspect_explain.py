@@ -385,6 +385,50 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def changed(folder: Path, *edits: tuple[str, str, str]) -> Path:
+    """A copy of the last stage with texts replaced in files; each must change something."""
+    shutil.copytree(LAST, folder, dirs_exist_ok=True)
+    for pattern, old, new in edits:
+        paths = [path for path in folder.glob(pattern) if path.is_file() and old in path.read_text()]
+        assert paths, f"{old} is nowhere in {pattern}"
+        for path in paths:
+            path.write_text(path.read_text().replace(old, new))
+    return folder
+
+
+def told(folder: Path, host: str, wanted: str, bridge: str) -> str:
+    (found,) = objects("explain", str(folder), wanted, "--host", host, "--bridge", bridge, *NAMES)
+    return str(found["explanation"])
+
+
+def test_a_key_of_gre_is_no_vni(tmp_path: Path) -> None:
+    gre = changed(tmp_path, ("*/*", "vxlan", "gre"))
+    entry = told(gre, "compute1", "table=20 and dl_dst=fa:16:3e:df:c9:3b", "br-tun")
+    assert entry.startswith("Frames of network 'private' (GRE key 5872, here VLAN 1) for fa:16:3e:df:c9:3b")
+    assert "without a tag and with GRE key 5872;" in entry
+    assert not [each for each in objects("explain", str(gre), *NAMES) if "VNI" in str(each["explanation"])]
+
+
+def test_a_vlan_of_a_physical_network_is_not_taken_for_the_local_one_of_that_number(tmp_path: Path) -> None:
+    """A provider's VLAN 1, which is local VLAN 2 here; local VLAN 1 is another network."""
+    vlan = changed(
+        tmp_path,
+        (
+            "network/dump-flows_br-int",
+            "in_port=1,vlan_tci=0x0000/0x1fff actions=mod_vlan",
+            "in_port=1,dl_vlan=1 actions=mod_vlan",
+        ),
+        ("network/dump-flows_br-ex", "dl_vlan=2 actions=strip_vlan,", "dl_vlan=2 actions=mod_vlan_vid:1,"),
+        ("network/ovs-vsctl_list_port", "network_type=flat,", 'network_type=vlan, segmentation_id="1",'),
+    )
+    inwards = told(vlan, "network", "table=0 and priority=3", "br-int")
+    assert inwards.startswith("Frames of outside VLAN 1 from int-br-ex to phy-br-ex go on to table 58")
+    assert "with the tag of network 'public' (here VLAN 2)" in inwards
+    outwards = told(vlan, "network", "priority=4", "br-ex")
+    assert outwards.startswith("Frames of network 'public' (here VLAN 2) from phy-br-ex to int-br-ex are switched")
+    assert "with the tag of outside VLAN 1" in outwards
+
+
 def test_a_comparison_says_what_it_could_not_read(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_text("garbage\n table=0, actions=drop\n")

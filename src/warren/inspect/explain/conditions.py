@@ -60,6 +60,8 @@ SERVICES: Final[Mapping[int, str]] = {
 def describe_match(match: Match, context: Context) -> str:
     """The frames that a match takes, as the subject of a sentence."""
     exact = {term.cell: term.value for term in match if term.is_exact}
+    if exact.get(f.IN_PORT) in context.outside:
+        context = context.beyond()
     words = [_subject(exact)]
     for term in _in_reading_order(match, exact):
         phrase = _PHRASES.get(term.cell, _other)(term, context)
@@ -114,8 +116,9 @@ def network(vlan: int, context: Context) -> str:
         return "VLAN 4095"
     name, segment = context.networks.get(vlan, ""), context.segments.get(vlan)
     if segment is None:
-        return f"network {name} (here VLAN {vlan})" if name else f"local VLAN {vlan}"
-    return f"network {name} (VNI {segment}, here VLAN {vlan})" if name else f"VNI {segment} (here VLAN {vlan})"
+        return f"network {name} (here VLAN {vlan})" if name else f"{context.vlan} {vlan}"
+    called = f"{context.key} {segment}"
+    return f"network {name} ({called}, here VLAN {vlan})" if name else f"{called} (here VLAN {vlan})"
 
 
 def mac(value: int, context: Context) -> str:
@@ -141,7 +144,7 @@ def _segment(term: Term, context: Context) -> str:
     if not term.is_exact:
         return f"with {next(term_words(term))}"
     name = context.network_of_segment(term.value)
-    return f"of network {name} (VNI {term.value})" if name else f"of VNI {term.value}"
+    return f"of network {name} ({context.key} {term.value})" if name else f"of {context.key} {term.value}"
 
 
 def _destination(term: Term, context: Context) -> str:

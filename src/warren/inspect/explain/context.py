@@ -12,6 +12,7 @@ from warren.core.names import (
     PATCH_TO_TUNNEL,
     TUNNEL_BRIDGE,
 )
+from warren.core.protocols import TUNNEL_OVERHEAD_BYTES
 from warren.core.state import OWNER_DHCP, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.inspect.decode import Decoder, Meaning
 from warren.inspect.explain.pipelines import Pipeline, recognise
@@ -51,6 +52,18 @@ class Context:
     """First 12 digits of an id, as in Warren's cookies -> the object's name."""
     learned: frozenset[tuple[TableId, int, int]] = frozenset()
     """(table, priority, cookie) of what learn() writes here."""
+    key: str = "VNI"
+    """What the key of this host's tunnels is called."""
+    vlan: str = "local VLAN"
+    """What a VLAN is called of which no more is known."""
+    outside: frozenset[int] = frozenset()
+    """Ports that lead to a physical network: VLANs of what comes by them are not local ones."""
+    is_physical: bool = False
+    """The bridge joins br-int to a physical network: a VLAN that its flows set is not a local one."""
+
+    def beyond(self) -> "Context":
+        """The same for frames as they are on a physical network."""
+        return replace(self, networks={}, segments={}, vlan="outside VLAN")
 
     def network_of_segment(self, segment: int) -> str:
         """The name of the network with a segmentation id; empty where unknown."""
@@ -70,6 +83,8 @@ def context_of(estate: Estate, host: Host, bridge: Bridge, flows: Iterable[Flow]
         if port.is_tunnel
     }
     owners = _owners(estate)
+    outside = _outside(host, bridge)
+    kinds = {port.type for _, port in host.ports() if port.is_tunnel}
     return Context(
         bridge=bridge.name,
         pipeline=recognise(bridge.name, listed),
@@ -82,7 +97,22 @@ def context_of(estate: Estate, host: Host, bridge: Bridge, flows: Iterable[Flow]
         ips=dict(_ips(names)),
         objects=dict(_objects(names)),
         learned=frozenset(_learned(listed, decoder)),
+        key="GRE key" if kinds == {"gre"} else "tunnel key" if "gre" in kinds else "VNI",
+        outside=outside,
+        is_physical=bool(outside) and bridge.name != INTEGRATION_BRIDGE,
     )
+
+
+def _outside(host: Host, bridge: Bridge) -> frozenset[int]:
+    """Of br-int the patches to bridges without tunnels; of such a bridge all ports but the patch to br-int."""
+    bridges = {port.name: other for other, port in host.ports()}
+    numbers = bridge.by_ofport()
+    beyond = {number: bridges.get(port.patch_peer) for number, port in numbers.items() if port.patch_peer}
+    if bridge.name == INTEGRATION_BRIDGE:
+        return frozenset(n for n, other in beyond.items() if other and not any(port.is_tunnel for port in other.ports))
+    is_physical = any(other and other.name == INTEGRATION_BRIDGE for other in beyond.values())
+    has_tunnels = any(port.is_tunnel for port in bridge.ports)
+    return frozenset(numbers.keys() - beyond.keys()) if is_physical and not has_tunnels else frozenset()
 
 
 def alone(bridge: str, flows: Iterable[Flow], decoder: Decoder) -> Context:
@@ -175,6 +205,9 @@ def _segments_by_name(host: Host, names: Names) -> dict[int, int]:
         said = port.other_config.get("segmentation_id", "")
         named = _named_port(port, names)
         network = names.networks.get(named.network_id) if named else None
+        kind = port.other_config.get("network_type") or (network.network_type if network else "")
+        if kind and kind not in TUNNEL_OVERHEAD_BYTES:
+            continue
         if (vni := whole(said)) is not None:
             found[port.tag] = vni
         elif network is not None and network.segmentation_id is not None:

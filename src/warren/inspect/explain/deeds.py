@@ -57,7 +57,7 @@ def describe_actions(actions: tuple[a.Action, ...], context: Context) -> str:
     normal = normal_actions(actions)
     if not normal:
         return "are dropped"
-    telling = _Telling(context)
+    telling = _Telling(context.beyond() if context.is_physical else context)
     for action in normal:
         _tell(action, telling)
     telling.flush()
@@ -110,7 +110,7 @@ def _written(action: a.SetField, context: Context) -> str:
     name = action.field
     is_whole = action.mask == name.mask
     if name is f.TUN_ID and is_whole:
-        return f"with VNI {action.value}"
+        return f"with {context.key} {action.value}"
     if name in (f.ETH_SRC, f.ETH_DST) and is_whole:
         role = "as if sent by" if name is f.ETH_SRC else "addressed to"
         return f"{role} {mac(action.value, context)}"
@@ -169,7 +169,7 @@ def _resubmit(action: a.Resubmit, context: Context) -> str:
 def _learn(action: a.Learn, context: Context) -> str:
     """What a learn() flow will write, in words."""
     matched = [_looked_at(spec) for spec in action.specs if spec.kind == "match"] or ["with anything"]
-    done = [_taught(spec) for spec in action.specs if spec.kind != "match"] or ["are dropped"]
+    done = [_taught(spec, context) for spec in action.specs if spec.kind != "match"] or ["are dropped"]
     lifetime = f"for {action.hard_timeout_s} s" if action.hard_timeout_s else "for good"
     if action.idle_timeout_s:
         lifetime = f"until unused for {action.idle_timeout_s} s"
@@ -188,7 +188,7 @@ def _looked_at(spec: a.LearnSpec) -> str:
     return f"with this frame's {_name(target)}" if target == source else f"with {_name(target)} as its {_name(source)}"
 
 
-def _taught(spec: a.LearnSpec) -> str:
+def _taught(spec: a.LearnSpec, context: Context) -> str:
     """One deed of the flow that will be learned."""
     target, source = spec.target, spec.source
     given = f"this frame's {_name(source)}" if source is not None else f"{spec.value:#x}"
@@ -198,7 +198,7 @@ def _taught(spec: a.LearnSpec) -> str:
     if target is not None and target.field is f.VLAN_TCI and source is None and not spec.value:
         return "lose their tag"
     if target is not None and target.field is f.TUN_ID and source == target:
-        return "get its VNI"
+        return f"get its {context.key}"
     return f"get {given}" if source == target or target is None else f"get {given} as {_name(target)}"
 
 
