@@ -69,8 +69,9 @@ def command() -> None:
 
     FILTER is like: table=20 and dl_dst=fa:16:3e:00:00:22 and n_packets>0
 
-    Exit status: 0, 1 where a live host does not answer or `diff` finds a difference, 2 for bad usage and for a source
-    that cannot be read. Lines that cannot be read are named on standard error, and the rest is still shown.
+    Exit status: 0, 1 where a live host does not answer and where `diff` finds a difference or could not read all, 2 for
+    bad usage and for a source that cannot be read. Lines that cannot be read are named on standard error, and the rest
+    is still shown.
     """
 
 

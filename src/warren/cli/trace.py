@@ -11,8 +11,9 @@ import click
 
 from warren.cli.live import open_estate, print_unread
 from warren.core.errors import Invalid, NotFound
-from warren.inspect.filter.packet import ICMP
+from warren.inspect.filter.packet import ICMP, PORT_PROTOCOLS
 from warren.inspect.parse.problem import Problem
+from warren.inspect.parse.text import printable
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import Hop, Path, Trace
@@ -22,7 +23,7 @@ from warren.inspect.path.told import Teller
 from warren.inspect.path.topology import Topology
 from warren.inspect.path.wire import frame_of_bytes, frame_of_hex
 from warren.inspect.snapshot.model import Estate
-from warren.sources.names import names_from
+from warren.sources.names import ENVIRONMENT, names_from
 
 STATUS_DROPPED: Final = 1
 STATUS_UNKNOWN: Final = 3
@@ -35,14 +36,17 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.argument("sender", metavar="FROM")
 @click.argument("receiver", metavar="TO", required=False)
 @click.option("--proto", default="icmp", show_default=True, help="arp, icmp, tcp, udp, or another's name or number.")
-@click.option("--dport", type=click.IntRange(0, 65535), default=0, help="Destination port of TCP or UDP.")
+@click.option("--dport", type=click.IntRange(0, 65535), help="Destination port of TCP or UDP.")
 @click.option("--sport", type=click.IntRange(0, 65535), default=40_000, show_default=True, help="Source port.")
 @click.option("--size", type=click.IntRange(28, 65535), default=84, show_default=True, help="Bytes of the IP packet.")
 @click.option(
-    "--source", "sources", multiple=True, help="Folder, archive, local, lab://NAME, ssh://user@host; repeatable."
+    "--source", "sources", multiple=True, help="Folder, archive, local, lab://LAB/, ssh://user@host; repeatable."
 )
 @click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API.")
-@click.option("--cloud", help="Ask this cloud of clouds.yaml for names (needs openstacksdk).")
+@click.option(
+    "--cloud",
+    help=f"Ask this cloud for names: of clouds.yaml (by openstacksdk), or `{ENVIRONMENT}` for OS_* variables.",
+)
 @click.option("--packet", help="A raw frame in hexadecimal that FROM sends as it is.")
 @click.option("--pcap", type=click.Path(dir_okay=False), help="A pcap or pcapng file: FROM sends a frame of it.")
 @click.option(
@@ -52,7 +56,7 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.option("--explain", is_flag=True, help="Say of each flow in a sentence what it does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
-    sender: str, receiver: str | None, proto: str, dport: int, sport: int, size: int, sources: tuple[str, ...],
+    sender: str, receiver: str | None, proto: str, dport: int | None, sport: int, size: int, sources: tuple[str, ...],
     names: str | None, cloud: str | None, packet: str | None, pcap: str | None, number: int, *, flows: bool,
     explain: bool, as_json: bool,
 ) -> None:  # fmt: skip
@@ -65,12 +69,15 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     2 for bad usage and for a source that cannot be read, 3 where something on the way is not modelled or was not
     captured.
     """
+    is_arp = proto.lower() == ARP
+    protocol = ICMP if is_arp else protocol_number(proto)
+    if dport is not None and (is_arp or protocol not in PORT_PROTOCOLS):
+        raise Invalid("NoPorts", f"{printable(proto)} has no ports; --dport goes with --proto tcp or --proto udp")
+    asked = Question(protocol=protocol, source_port=sport, destination_port=dport or 0, size_bytes=size)
+    question = None if is_arp else asked
     estate = open_estate(sources, names_from(names, cloud))
     frame = _frame(packet, pcap, number)
-    is_arp = proto.lower() == ARP
-    number = ICMP if is_arp else protocol_number(proto)
-    question = Question(protocol=number, source_port=sport, destination_port=dport, size_bytes=size)
-    found = _asked(estate, sender, receiver, frame, None if is_arp else question)
+    found = _asked(estate, sender, receiver, frame, question)
     problems = (*estate.problems, *(p for host in estate.hosts for p in host.problems), *found.problems)
     if as_json:
         click.echo(json.dumps(as_object(found, problems), indent=2))
