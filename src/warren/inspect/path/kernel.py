@@ -358,11 +358,11 @@ def _send_from_instance(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent
         return
     direct = on_link(endpoint, packet.destination, walk.world.topology)
     next_hop = packet.destination if direct else gateway(endpoint, walk.world.topology)
-    index = walk.hop(
-        parent, endpoint.host, place, f"sends {packet}" + (f" by its router {next_hop}" if not direct else "")
-    )
+    by = "" if direct else f" by its router {next_hop}" if next_hop else "; by which router was not captured"
+    index = walk.hop(parent, endpoint.host, place, f"sends {packet}{by}")
     if not next_hop:
-        walk.end(index, Verdict.NOT_CAPTURED, "neither its routes nor a router of its prefix were captured")
+        mend = "capture the hosts of its network's router and DHCP server too"
+        walk.end(index, Verdict.NOT_CAPTURED, mend)
         return
     mac = _met(walk.world, endpoint).get(next_hop, "")
     if not mac:

@@ -21,7 +21,7 @@ from warren.inspect.path.hop import Verdict
 from warren.inspect.path.mend import flow_mend
 from warren.inspect.snapshot.model import Bridge
 from warren.inspect.snapshot.names import Names
-from warren.pipeline.cookies import decode
+from warren.pipeline.cookies import Concern, decode
 
 _FIRST_RESERVED: Final = 0xFF00
 _CONTROLLER: Final = PORTS["CONTROLLER"]
@@ -199,13 +199,13 @@ def owner(cookie: int, names: Names) -> str:
         return ""
     concern = meaning.concern.name.lower().replace("_", " ")
     digits = meaning.object_digits
+    if meaning.concern is Concern.PEER:
+        return f"peer {ip_address(int(digits, 16))}"
     return f"{concern} of {_called(digits, names)}" if int(digits, 16) else concern
 
 
 def _called(digits: str, names: Names) -> str:
-    """An object by the first twelve digits of its id; a peer by its address."""
-    if digits.startswith("0000"):
-        return f"peer {ip_address(int(digits, 16))}"
+    """An object by the first twelve digits of its id."""
     start = f"{digits[:8]}-{digits[8:]}"
     for kind, found in (("port", names.ports), ("network", names.networks), ("router", names.routers)):
         named = next((each for identity, each in found.items() if identity.startswith(start)), None)
