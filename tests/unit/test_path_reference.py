@@ -250,6 +250,25 @@ def test_a_floating_ip_that_no_router_has_is_not_outside(copy: Path) -> None:
     assert not asked(estate(copy), "vm2", FLOATING).verdict.is_success
 
 
+def test_a_packet_that_leaves_though_its_destination_is_inside_is_lost_where_it_was_routed(copy: Path) -> None:
+    edit(f"network/ns_{ROUTER}", r"^# ip route$", r"\g<0>\n192.168.1.24 via 203.0.113.1 dev qg-fe0d8111-a0")(copy)
+    (path,) = asked(estate(copy), ROUTER, "vm2").paths
+    last = path.way[-1]
+    assert (last.host, last.place, path.verdict) == ("network", ROUTER, Verdict.DROPPED_ELSEWHERE)
+    assert path.mend == "192.168.1.24 is on another network, on compute2: see which route leads out"
+
+
+def test_a_packet_for_a_host_outside_that_was_captured_but_not_met_is_not_known_to_arrive(copy: Path) -> None:
+    """Its address is on the network outside; who is between was not captured."""
+    edit(
+        "compute2/ip_addr_host",
+        r"^2: ",
+        "9: eth9: <UP,LOWER_UP> mtu 1500\n    inet 198.51.100.7/24 scope global eth9\n2: ",
+    )(copy)
+    (path,) = asked(estate(copy), "vm1", "198.51.100.7").paths
+    assert (path.way[-1].host, path.way[-1].place, path.verdict) == ("network", "eth2", Verdict.NOT_CAPTURED)
+
+
 def test_one_name_of_two_things_is_refused(copy: Path) -> None:
     shutil.copy(copy / "compute1" / "ns_vm1", copy / "compute2" / "ns_other")
     edit("compute2/ns_other", r"fa:16:3e:ba:78:de", "fa:16:3e:ba:78:df")(copy)

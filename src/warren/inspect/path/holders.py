@@ -42,6 +42,10 @@ class Holders:
         """Who may answer for an address on a network."""
         return tuple(h for h in self.by_ip.get(ip, ()) if not network or h.network in ("", network))
 
+    def inside(self, ip: str) -> tuple[Holder, ...]:
+        """Who has an address on a tenant's network."""
+        return tuple(h for h in self.by_ip.get(ip, ()) if h.network != _OUTSIDE and not h.port.startswith("qg-"))
+
 
 def holders_of(topology: Topology) -> Holders:
     """All holders of an estate."""

@@ -13,6 +13,7 @@ from warren.inspect.path.asking import Asker, told
 from warren.inspect.path.endpoint import Endpoint, gateway, instance, is_to_many, on_link
 from warren.inspect.path.frame import Arp, Frame, answer, request
 from warren.inspect.path.hop import Verdict
+from warren.inspect.path.outside import keeps_inside_address
 from warren.inspect.path.routing import (
     Routed,
     first_address,
@@ -24,7 +25,6 @@ from warren.inspect.path.routing import (
     setting,
 )
 from warren.inspect.path.topology import KernelPort, SwitchPort
-from warren.inspect.path.untranslated import keeps_inside_address
 from warren.inspect.path.walk import Aim, Delivery, Walk, ip_command, plain
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import Host, Link, Namespace

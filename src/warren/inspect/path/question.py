@@ -10,9 +10,9 @@ from warren.inspect.path.endpoint import Endpoint, address_near, address_towards
 from warren.inspect.path.frame import Arp, Frame, request
 from warren.inspect.path.hop import Path, Trace, Verdict
 from warren.inspect.path.kernel import leave_instance, send, settle
+from warren.inspect.path.outside import astray, unanswered
 from warren.inspect.path.routing import route
 from warren.inspect.path.topology import KernelPort
-from warren.inspect.path.untranslated import unanswered
 from warren.inspect.path.walk import Delivery, Departure, Walk, plain
 from warren.inspect.path.world import World, world_of
 from warren.inspect.snapshot.model import Estate
@@ -199,6 +199,8 @@ def _ended(walk: Walk, target: Endpoint | None) -> Ended:
         return Ended(walk.path(departure.hop, Verdict.LEFT, Verdict.LEFT.value), departure=departure)
     index = blame(walk, _wanted(target))
     hop = walk.hops[index]
+    if hop.end is Verdict.LEFT:
+        return Ended(astray(walk, index))
     verdict = hop.end or Verdict.DROPPED_FLOW
     because = f"{hop.host}, {hop.place}: {hop.what}"
     return Ended(walk.path(index, verdict, because, hop.mend))

@@ -1,4 +1,4 @@
-"""Packets that leave their router with an address of the inside, and what becomes of their answer."""
+"""Packets that leave the captured hosts, and should not have, or do so with an address that nobody can answer."""
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
@@ -8,11 +8,40 @@ from warren.core.names import ROUTER_NAMESPACE_PREFIX
 from warren.inspect.filter.packet import IpPacket
 from warren.inspect.filter.source_nat import source_nat_rule
 from warren.inspect.path.hop import Hop, Path, Verdict
+from warren.inspect.path.walk import Walk
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import Host, Namespace
 
 GATEWAY: Final = "qg-"
 """Begin of the name of the interface by which a router leads outside."""
+
+
+def astray(walk: Walk, index: int) -> Path:
+    """The path of a packet that left the captured hosts at a hop, though one of them has its destination.
+
+    Whoever sent an inside address out is named; what the outside does with one of its own was not captured.
+    """
+    left = walk.hops[index]
+    frame = next(departure.frame for departure in walk.departed if departure.hop == index)
+    ip = frame.payload.destination if isinstance(frame.payload, IpPacket) else ""
+    holders = walk.world.holders.inside(ip) if ip else ()
+    if not holders or frame.destination in {holder.mac for holder in holders}:
+        because = f"{left.host}, {left.place}: {left.what}; what is behind that interface was not captured"
+        return walk.path(index, Verdict.NOT_CAPTURED, because, "capture the host that it goes to, and its interfaces")
+    routed = max(
+        (i for i, hop in enumerate(walk.hops) if walk.is_behind(index, i) and _is_route(walk, hop)), default=index
+    )
+    hop = walk.hops[routed]
+    because = f"{hop.host}, {hop.place}: {hop.what}"
+    mend = f"{ip} is on another network, on {holders[0].host}: see which route leads out"
+    walk.end(routed, Verdict.DROPPED_ELSEWHERE, mend)
+    return walk.path(routed, Verdict.DROPPED_ELSEWHERE, because, mend)
+
+
+def _is_route(walk: Walk, hop: Hop) -> bool:
+    """Whether a namespace, or a host, chose the way there."""
+    host = walk.world.estate.host(hop.host)
+    return bool(hop.evidence and host and (hop.place == host.name or host.namespace(hop.place)))
 
 
 def keeps_inside_address(namespace: Namespace, device: str, packet: IpPacket, sent: IpPacket) -> bool:
