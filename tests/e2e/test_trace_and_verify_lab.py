@@ -317,6 +317,18 @@ def faults(site: Site) -> dict[str, Fault]:
             host="network", damage=f"ip -n {site.router} link set {qr} down", repair=f"ip -n {site.router} link set {qr} up",
             receiver=WORLD_ADDRESS, named=("network", f"{qr} in {site.router}", Verdict.DROPPED_DOWN), finding="interface-down",
         ),
+        "the router does not translate what goes out": Fault(
+            host="network", damage=f"{ns}iptables-save -t nat > /run/kept-nat; {ns}iptables -t nat -F warren-l3-snat",
+            repair=f"{ns}iptables-restore < /run/kept-nat",
+            receiver=WORLD_ADDRESS, named=("network", site.router, Verdict.DROPPED_UNTRANSLATED),
+            finding="source-not-translated",
+        ),
+        "a routing rule of the router refuses": Fault(
+            host="network", damage=f"ip -n {site.router} rule add from {vm1.address} prohibit",
+            repair=f"ip -n {site.router} rule del from {vm1.address} prohibit",
+            receiver=WORLD_ADDRESS, named=("network", site.router, Verdict.DROPPED_NO_ROUTE),
+            finding="routing-rule-refuses",
+        ),
         "a rule before connections are tracked": Fault(
             host="compute2", damage="iptables -t raw -I PREROUTING -p icmp -j DROP",
             repair="iptables -t raw -D PREROUTING -p icmp -j DROP",
@@ -341,6 +353,8 @@ FAULTS: Final = (
     "the other host's end of the tunnel has another UDP port",
     "the router knows the instance by a wrong MAC address",
     "the router's interface is down",
+    "the router does not translate what goes out",
+    "a routing rule of the router refuses",
     "a rule before connections are tracked",
 )
 
