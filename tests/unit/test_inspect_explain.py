@@ -429,6 +429,12 @@ def test_a_vlan_of_a_physical_network_is_not_taken_for_the_local_one_of_that_num
     assert "with the tag of outside VLAN 1" in outwards
 
 
+def test_a_host_that_is_not_there_is_refused_with_those_that_are() -> None:
+    done = run("show", str(LAST), "--host", "compute9")
+    assert done.returncode == 2
+    assert "there are compute1 br-int, compute1 br-tun, compute2 br-" in done.stderr
+
+
 def test_a_comparison_says_what_it_could_not_read(tmp_path: Path) -> None:
     path = tmp_path / "dump"
     path.write_text("garbage\n table=0, actions=drop\n")

@@ -31,6 +31,8 @@ from warren.sources.open import LOCAL
 
 F = TypeVar("F", bound=Callable[..., object])
 
+NAMED: Final = 12
+"""Bridges that an error names where one was asked for that is not there."""
 INTERRUPTED: Final = 128 + 2
 """What a shell says of a command that Ctrl-C ended."""
 _COLOURS: Final = {
@@ -214,18 +216,17 @@ def _views(source: str | None, options: dict[str, Any]) -> list[View]:
     """Every bridge of the source that has flows, as far as it is asked for."""
     names = names_from(options["names"], options["cloud"])
     estate = open_estate([source] if source else [], names)
+    there = [(host, bridge) for host in estate.hosts for bridge in host.bridges if bridge.flows is not None]
     found = [
         _view(estate, host, bridge)
-        for host in estate.hosts
-        for bridge in host.bridges
-        if bridge.flows is not None
-        and options["host"] in (None, host.name)
-        and options["bridge"] in (None, bridge.name)
+        for host, bridge in there
+        if options["host"] in (None, host.name) and options["bridge"] in (None, bridge.name)
     ]
     if not found:
+        known = ", ".join(f"{host.name} {bridge.name}" for host, bridge in there[:NAMED])
         why = (
-            "of such a host and bridge"
-            if options["host"] or options["bridge"]
+            f"of such a host and bridge; there are {known}{' …' if len(there) > NAMED else ''}"
+            if known
             else "to read: no dump of them is there, or Open vSwitch does not run or answers root alone"
         )
         raise NotFound("NoFlows", f"{printable(source or LOCAL)} has no flows {why}")
