@@ -250,6 +250,16 @@ def test_a_floating_ip_that_no_router_has_is_not_outside(copy: Path) -> None:
     assert not asked(estate(copy), "vm2", FLOATING).verdict.is_success
 
 
+def test_an_interface_that_answers_for_others_leads_to_a_floating_ip_that_nobody_holds(copy: Path) -> None:
+    """As a distributed router's: the address is on no interface, but routed to where it is translated."""
+    edit(f"network/ns_{ROUTER}", r"^ +inet 203\.0\.113\.165/32.*\n", "")(copy)
+    unheard = asked(estate(copy), OUTSIDE, FLOATING, "tcp 22").paths[0]
+    assert unheard.verdict is Verdict.DROPPED_NO_NEIGHBOUR
+    edit(f"network/ns_{ROUTER}", r"^# ip route$", r"\g<0>\n203.0.113.165 dev qr-c6da0ed5-a3")(copy)
+    edit(f"network/sysctl_{ROUTER}", r"\Z", "net.ipv4.conf.qg-fe0d8111-a0.proxy_arp = 1\n")(copy)
+    assert asked(estate(copy), OUTSIDE, FLOATING, "tcp 22").paths[0].verdict is Verdict.DELIVERED
+
+
 def test_a_packet_that_leaves_though_its_destination_is_inside_is_lost_where_it_was_routed(copy: Path) -> None:
     edit(f"network/ns_{ROUTER}", r"^# ip route$", r"\g<0>\n192.168.1.24 via 203.0.113.1 dev qg-fe0d8111-a0")(copy)
     (path,) = asked(estate(copy), ROUTER, "vm2").paths

@@ -120,7 +120,8 @@ namespace() {
     # Without the module there is no set, and asking would load it.
     [ ! -d /sys/module/ip_set ] || take "ipset-save_$of" "$@" ipset save
     # shellcheck disable=SC2016 # the names of interfaces are those of the namespace
-    take "sysctl_$of" "$@" sh -c 'cd /proc/sys && exec sysctl -e "$@" net/ipv4/conf/*/rp_filter net/ipv4/conf/*/arp_ignore' \
+    take "sysctl_$of" "$@" sh -c 'cd /proc/sys && exec sysctl -e "$@" net/ipv4/conf/*/rp_filter net/ipv4/conf/*/arp_ignore \
+        net/ipv4/conf/*/proxy_arp' \
         sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding \
         net.ipv4.conf.all.arp_announce net.ipv4.conf.all.promote_secondaries \
         net.ipv6.conf.all.accept_ra net.ipv6.conf.default.accept_ra net.ipv6.conf.default.autoconf \

@@ -5,7 +5,9 @@ for it, send to its router what is not on its own prefix.
 """
 
 from dataclasses import replace
+from typing import Final
 
+from warren.core.names import ROUTER_NAMESPACE_PREFIX
 from warren.inspect.filter.evaluate import Outcome
 from warren.inspect.filter.hooks import Passage
 from warren.inspect.filter.packet import IpPacket
@@ -28,6 +30,9 @@ from warren.inspect.path.topology import KernelPort, SwitchPort
 from warren.inspect.path.walk import Aim, Delivery, Walk, ip_command, plain
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import Host, Link, Namespace
+
+_ROUTERS: Final = (ROUTER_NAMESPACE_PREFIX, "snat-", "fip-")
+"""Names of namespaces that forward begin so; the last two are a distributed router's."""
 
 
 def send(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent: int = -1) -> None:
@@ -193,13 +198,22 @@ def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
 
 
 def _answers_for(kernel: KernelPort, ip: str) -> bool:
-    """Whether an interface answers for an address: its own, or with arp_ignore 0 any of its namespace."""
+    """Whether an interface answers for an address: its own, or with arp_ignore 0 any of its namespace, or by proxy."""
     if any(address.ip == ip for address in kernel.link.addresses):
         return True
-    namespace = kernel.namespace
-    return bool(
-        namespace.sysctls and namespace.holder_of(ip) and not setting(namespace, kernel.link.name, "arp_ignore")
-    )
+    namespace, device = kernel.namespace, kernel.link.name
+    if namespace.holder_of(ip):
+        return bool(namespace.sysctls) and not setting(namespace, device, "arp_ignore")
+    if not (_is_proxy(namespace, device) and _forwards(namespace, is_ipv6=False)):
+        return False
+    routed = route(namespace, ip, came_by=device)
+    return routed.kind == "unicast" and routed.device != device
+
+
+def _is_proxy(namespace: Namespace, device: str) -> bool:
+    """Whether an interface answers for what it routes elsewhere (proxy_arp), as a distributed router's does outside."""
+    is_known = f"net.ipv4.conf.{device}.proxy_arp" in namespace.sysctls
+    return setting(namespace, device, "proxy_arp") > 0 if is_known else device.startswith("fg-")
 
 
 def _is_refused(walk: Walk, kernel: KernelPort, source: str, parent: int) -> bool:
@@ -264,7 +278,7 @@ def _forward(walk: Walk, kernel: KernelPort, packet: IpPacket, routed: Routed, i
 def _forwards(namespace: Namespace, *, is_ipv6: bool) -> bool:
     """What the sysctl says; where it was not captured, only routers forward."""
     name = "net.ipv6.conf.all.forwarding" if is_ipv6 else "net.ipv4.ip_forward"
-    return namespace.sysctls.get(name, "1" if namespace.name.startswith(("qrouter-", "snat-")) else "0") == "1"
+    return namespace.sysctls.get(name, "1" if namespace.name.startswith(_ROUTERS) else "0") == "1"
 
 
 def _take(walk: Walk, kernel: KernelPort, packet: IpPacket, index: int) -> None:

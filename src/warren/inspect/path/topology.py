@@ -114,7 +114,7 @@ class Topology:
             for host in self.estate.hosts
             for namespace in host.namespaces
             for link in namespace.links
-            if link.name.startswith("qg-")
+            if link.name.startswith(("qg-", "fg-"))
             for a in link.addresses
             if a.prefix_length < 32 and ":" not in a.ip
         }
