@@ -79,7 +79,12 @@ def _lines(report: Report) -> Iterator[str]:
     for problem in report.problems:
         yield f"not read: {problem}"
     counted = Counter(found.severity for found in report.findings)
-    said = ", ".join(f"{counted[severity]} {severity.name.lower()}" for severity in sorted(counted, reverse=True))
+    said = ", ".join(
+        f"{counted[severity]} untidy"
+        if severity is Severity.UNTIDY
+        else _counted(counted[severity], severity.name.lower())
+        for severity in sorted(counted, reverse=True)
+    )
     unread = len(report.problems)
     if unread:
         said = f"{said or 'nothing is wrong in what was read'}; {_counted(unread, 'place')} could not be read"

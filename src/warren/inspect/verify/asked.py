@@ -191,19 +191,20 @@ def _floating_ip(routers: _Routers, name: str, floating: NamedFloatingIp) -> Ite
             object=f"floating IP {floating.address}",
             what=f"it stands for {floating.fixed_address}, but "
             + (f"is translated to {to}" if to else "no DNAT rule translates it"),
-            mend=f"-A PREROUTING -d {floating.address}/32 -j DNAT --to-destination {floating.fixed_address}",
-            evidence=(f"iptables of {name}",),
+            mend=f"ip netns exec {name} iptables -t nat -A PREROUTING -d {floating.address}/32 -j DNAT "
+            f"--to-destination {floating.fixed_address}",
+            evidence=(f"iptables of {name}, table nat",),
         )
     # A distributed router's host has no qg-; its floating IPs are held elsewhere.
-    gateways = [ns for _, ns, _ in there if ns.is_complete and any(link.name.startswith("qg-") for link in ns.links)]
-    if gateways and not any(ns.holder_of(floating.address) for ns in gateways):
+    gateways = [link for _, ns, _ in there for link in ns.links if link.name.startswith("qg-")]
+    if gateways and not any(ns.holder_of(floating.address) for _, ns, _ in there):
         yield Finding(
             kind="floating-ip-not-held",
             severity=Severity.OUTAGE,
             host=facts.name,
             object=f"floating IP {floating.address}",
             what="no interface of its router has it, so nobody answers ARP for it outside",
-            mend=f"ip -n {name} addr add {floating.address}/32 dev THE GATEWAY",
+            mend=f"ip -n {name} addr add {floating.address}/32 dev {gateways[0].name}",
         )
 
 
