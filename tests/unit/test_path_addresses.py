@@ -118,6 +118,21 @@ def test_a_guest_has_the_router_of_its_own_network_though_another_tenant_has_the
     assert "by its router 192.168.5.1" in found.paths[0].way[0].what
 
 
+def test_a_packet_for_a_network_that_its_router_does_not_lead_to_is_lost_where_it_is_sent_out() -> None:
+    path = asked(LAB, "vm1", "b1").paths[0]
+    assert (path.verdict, path.way[-1].host, path.way[-1].place) == (Verdict.DROPPED_ELSEWHERE, "network", ROUTER)
+    assert path.mend.startswith("an interface of the router on the network of 192.168.6.3, which is on compute1; or")
+
+
+def test_a_loopback_address_is_everybodys_own() -> None:
+    assert asked(LAB, "vm1", "127.0.0.1").verdict is Verdict.DELIVERED
+
+
+def test_nothing_is_called_by_no_name() -> None:
+    with pytest.raises(NotFound, match="nothing captured is called ''; there are b1"):
+        asked(LAB, "vm1", "")
+
+
 def untranslated(copy: Path, *, is_asked: bool | None) -> Path:
     """The router's rules without source NAT; what the API says of it (`None`: nobody asked)."""
     rules = copy / "network" / f"iptables-save_{ROUTER}"

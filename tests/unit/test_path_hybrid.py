@@ -106,7 +106,7 @@ PAIRS = [
     ("world", FLOATING, "tcp 80", "DROPPED_RULE"),
     ("vm2", FLOATING, "icmp", "DELIVERED"),
     ("b1", "192.168.5.3", "icmp", "DROPPED_NO_NEIGHBOUR"),
-    ("vm1", "192.168.6.3", "icmp", "DROPPED_NOT_FORWARDED"),
+    ("vm1", "192.168.6.3", "icmp", "DROPPED_ELSEWHERE"),
     ("vm1", "198.51.100.9", "icmp", "DROPPED_NOT_FORWARDED"),
 ]
 

@@ -265,7 +265,10 @@ def test_a_packet_that_leaves_though_its_destination_is_inside_is_lost_where_it_
     (path,) = asked(estate(copy), ROUTER, "vm2").paths
     last = path.way[-1]
     assert (last.host, last.place, path.verdict) == ("network", ROUTER, Verdict.DROPPED_ELSEWHERE)
-    assert path.mend == "192.168.1.24 is on another network, on compute2: see which route leads out"
+    assert (
+        path.mend
+        == "an interface of the router on the network of 192.168.1.24, which is on compute2; or see which route leads out"
+    )
 
 
 def test_a_packet_for_a_host_outside_that_was_captured_but_not_met_is_not_known_to_arrive(copy: Path) -> None:

@@ -50,7 +50,7 @@ def find(word: str, topology: Topology) -> Endpoint:
         return _by_address(word, topology)
     if not found:
         known = ", ".join(sorted({endpoint.name for endpoint in candidates})[:12]) or "no endpoints"
-        nobody = f"nothing captured is called {printable(word)}; there are {known}"
+        nobody = f"nothing captured is called {printable(word) or repr(word)}; there are {known}"
         raise NotFound("NoSuchEndpoint", unplugged(word, topology) or nobody)
     distinct = {(e.host.name if e.host else "", e.name, e.device) for e in found}
     if len(distinct) > 1:
@@ -62,6 +62,8 @@ def find(word: str, topology: Topology) -> Endpoint:
 
 def unplugged(word: str, topology: Topology) -> str:
     """What there is to say of a port that only the API has, by its name, id, or an address of it; else nothing."""
+    if not word:
+        return ""
     for port in topology.estate.names.ports.values():
         if word.lower() in {port.id, port.name.lower(), port.mac, port.device_id, *port.ips}:
             where = f" is to be on {port.host} and" if port.host else ""
@@ -79,7 +81,9 @@ def is_address(word: str) -> bool:
 
 
 def _by_address(ip: str, topology: Topology) -> Endpoint:
-    """A floating IP, an address of a namespace with several, or one outside."""
+    """A floating IP, an address of a namespace with several, or one outside; a loopback address is everybody's own."""
+    if ip_address(ip).is_loopback:
+        return Endpoint(name=ip, ips=(ip,))
     floating = next((f for f in topology.estate.names.floating_ips.values() if f.address == ip), None)
     name = f"floating IP {ip}" if floating else ip
     for host in topology.estate.hosts:

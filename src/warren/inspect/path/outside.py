@@ -7,6 +7,7 @@ from typing import Final
 from warren.core.names import ROUTER_NAMESPACE_PREFIX
 from warren.inspect.filter.packet import IpPacket
 from warren.inspect.filter.source_nat import source_nat_rule
+from warren.inspect.path.endpoint import Endpoint
 from warren.inspect.path.hop import Hop, Path, Verdict
 from warren.inspect.path.walk import Walk
 from warren.inspect.path.world import World
@@ -16,26 +17,31 @@ GATEWAY: Final = "qg-"
 """Begin of the name of the interface by which a router leads outside."""
 
 
-def astray(walk: Walk, index: int) -> Path:
-    """The path of a packet that left the captured hosts at a hop, though one of them has its destination.
+def astray(walk: Walk, index: int, target: Endpoint | None) -> Path | None:
+    """The path of a packet that ended outside, at a hop, though its destination is inside; `None` for any other.
 
-    Whoever sent an inside address out is named; what the outside does with one of its own was not captured.
+    Whoever sent it out is named. What the outside does with an address of its own was not captured.
     """
-    left = walk.hops[index]
-    frame = next(departure.frame for departure in walk.departed if departure.hop == index)
-    ip = frame.payload.destination if isinstance(frame.payload, IpPacket) else ""
-    holders = walk.world.holders.inside(ip) if ip else ()
-    if not holders or frame.destination in {holder.mac for holder in holders}:
-        because = f"{left.host}, {left.place}: {left.what}; what is behind that interface was not captured"
+    ended = walk.hops[index]
+    holders = [holder for ip in (target.ips if target else ()) for holder in walk.world.holders.inside(ip)]
+    way = [i for i in range(index + 1) if walk.is_behind(index, i)]
+    out = next((i for i in way if _is_sent_out(walk.hops[i])), None)
+    if not holders or out is None:
+        if ended.end is not Verdict.LEFT:
+            return None
+        because = f"{ended.host}, {ended.place}: {ended.what}; what is behind that interface was not captured"
         return walk.path(index, Verdict.NOT_CAPTURED, because, "capture the host that it goes to, and its interfaces")
-    routed = max(
-        (i for i, hop in enumerate(walk.hops) if walk.is_behind(index, i) and _is_route(walk, hop)), default=index
-    )
+    routed = max((i for i in way if i < out and _is_route(walk, walk.hops[i])), default=out)
     hop = walk.hops[routed]
-    because = f"{hop.host}, {hop.place}: {hop.what}"
-    mend = f"{ip} is on another network, on {holders[0].host}: see which route leads out"
+    who = f"{holders[0].ip}, which is on {holders[0].host}"
+    mend = f"an interface of the router on the network of {who}; or see which route leads out"
     walk.end(routed, Verdict.DROPPED_ELSEWHERE, mend)
-    return walk.path(routed, Verdict.DROPPED_ELSEWHERE, because, mend)
+    return walk.path(routed, Verdict.DROPPED_ELSEWHERE, f"{hop.host}, {hop.place}: {hop.what}", mend)
+
+
+def _is_sent_out(hop: Hop) -> bool:
+    """Whether a router sends a packet by its gateway there."""
+    return hop.interface.startswith(GATEWAY) and hop.place.startswith(hop.interface)
 
 
 def _is_route(walk: Walk, hop: Hop) -> bool:

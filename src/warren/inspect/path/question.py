@@ -199,8 +199,8 @@ def _ended(walk: Walk, target: Endpoint | None) -> Ended:
         return Ended(walk.path(departure.hop, Verdict.LEFT, Verdict.LEFT.value), departure=departure)
     index = blame(walk, _wanted(target))
     hop = walk.hops[index]
-    if hop.end is Verdict.LEFT:
-        return Ended(astray(walk, index))
+    if lost := astray(walk, index, target):
+        return Ended(lost)
     verdict = hop.end or Verdict.DROPPED_FLOW
     because = f"{hop.host}, {hop.place}: {hop.what}"
     return Ended(walk.path(index, verdict, because, hop.mend))

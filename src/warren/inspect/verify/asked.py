@@ -126,7 +126,7 @@ def _source_nat(facts: HostFacts) -> Iterator[Finding]:
         if not (router and router.has_source_nat and namespace.iptables):
             continue
         gateway, outside = next(_addresses(namespace, "qg-"), ("", ""))
-        _, inside = next(_addresses(namespace, "qr-"), ("", "")) if outside else ("", "")
+        _, inside = next(_addresses(namespace, "qr-", "sg-"), ("", "")) if outside else ("", "")
         if not inside:
             continue
         other = str(ip_address(int(ip_address(inside)) ^ 1))
@@ -146,11 +146,11 @@ def _source_nat(facts: HostFacts) -> Iterator[Finding]:
             )
 
 
-def _addresses(namespace: Namespace, prefix: str) -> Iterator[tuple[str, str]]:
+def _addresses(namespace: Namespace, *prefixes: str) -> Iterator[tuple[str, str]]:
     """(interface, IPv4 address of its network), of interfaces whose name begins so."""
     for link in namespace.links:
         for address in link.addresses:
-            if link.name.startswith(prefix) and ":" not in address.ip and address.prefix_length < 32:
+            if link.name.startswith(prefixes) and ":" not in address.ip and address.prefix_length < 32:
                 yield link.name, address.ip
 
 
