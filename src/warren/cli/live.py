@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from warren.core.errors import DriverError, Invalid
+from warren.core.errors import DriverError, Invalid, Unreachable
 from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
 from warren.inspect.snapshot.model import Estate, Host
@@ -76,7 +76,7 @@ def open_estate(named: Sequence[str], names: Names) -> Estate:
         taken = list(pool.map(_hosts_or_error, each))
     errors = [error for error in taken if isinstance(error, DriverError)]
     if len(errors) == len(taken):
-        raise errors[0]
+        raise errors[0] if len(errors) == 1 else Unreachable("; ".join(map(str, errors)))
     hosts = [host for found in taken if not isinstance(found, DriverError) for host in found]
     problems = tuple(
         Problem(file=source, line=0, column=0, message=printable(str(error)))
