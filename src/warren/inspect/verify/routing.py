@@ -52,21 +52,22 @@ def _is_the_kernels(route: KernelRoute) -> bool:
 
 def _rules(facts: HostFacts, namespace: Namespace, rules: tuple[RoutingRule, ...], command: str) -> Iterator[Finding]:
     for rule in rules:
-        shown = f"{rule.preference}: from {rule.source} {rule.selector}".rstrip()
+        who = f"from {rule.source} {rule.selector.replace('action ', '')}".rstrip()
+        shown = f"{rule.preference}: {who}"
         removed = f"{command} -n {namespace.name} rule del pref {rule.preference}"
         if rule.refusal:
             yield Finding(
                 kind="routing-rule-refuses", severity=Severity.OUTAGE, host=facts.name,
                 object=f"{rule.source} in {namespace.name}",
-                what=f"a routing rule drops what comes from {rule.source}, whatever the routes are",
+                what=f"a routing rule drops packets, whatever the routes are: {who}",
                 mend=removed, evidence=(f"{command} rule in {namespace.name}: {shown}",),
             )  # fmt: skip
         elif _LOCAL_PREFERENCE < rule.preference < _MAIN_PREFERENCE and rule.table != _VPN_TABLE:
             yield Finding(
                 kind="unasked-routing-rule", severity=Severity.RISK, host=facts.name,
                 object=f"{rule.source} in {namespace.name}",
-                what=f"a routing rule that nobody asked for sends what comes from {rule.source} by table {rule.table}, "
-                "past the router's own routes",
+                what=f"a routing rule that nobody asked for leads past the router's own routes: {who}, by table "
+                f"{rule.table}",
                 mend=removed, evidence=(f"{command} rule in {namespace.name}: {shown} lookup {rule.table}",),
             )  # fmt: skip
     if rules and not any(rule.table == _MAIN for rule in rules):
