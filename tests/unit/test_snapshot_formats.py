@@ -69,6 +69,7 @@ IP_JSON = json.dumps(
             "mtu": 1450,
             "master": "qbr1",
             "address": "0a:01:c8:2a:cc:87",
+            "link_netnsid": 0,
             "addr_info": [{"family": "inet", "local": "10.20.0.11", "prefixlen": 24, "scope": "global"}],
         }
     ]

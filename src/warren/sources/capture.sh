@@ -109,6 +109,7 @@ namespace() {
     of=$1
     shift
     either "ip_addr_$of" "$@" "$ip" -j -d address OR "$@" "$ip" -d address
+    take "ip_netns_ids_$of" "$@" "$ip" -j netns list-id
     either "ip_route_$of" "$@" "$ip" -j route show table all OR "$@" "$ip" route show table all
     take "ip_route6_$of" "$@" "$ip" -6 -j route show table all
     either "ip_rule_$of" "$@" "$ip" -j rule OR "$@" "$ip" rule

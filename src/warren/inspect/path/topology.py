@@ -7,6 +7,7 @@ from functools import cached_property
 from ipaddress import ip_interface
 
 from warren.core.names import INTEGRATION_BRIDGE
+from warren.inspect.path.pairs import End, veth_pairs
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Address, Bridge, BridgePort, Estate, Host, Link, Namespace
 
 
@@ -89,18 +90,13 @@ class Topology:
             other = kernel.namespace.link(link.peer_name)
             is_pair = other is not None and link.name in (other.peer_name, "") and other.kind in ("veth", "")
             return KernelPort(kernel.host, kernel.namespace, other) if other and is_pair else None
-        if not link.peer_index:
-            return None
-        for namespace in self._namespaces_beside(kernel):
-            for found in namespace.links:
-                if found.index == link.peer_index and found.peer_index == link.index and found != link:
-                    return KernelPort(kernel.host, namespace, found)
-        return None
+        end = self._pairs[kernel.host.name].get((kernel.namespace.name, link.name))
+        return KernelPort(kernel.host, *end) if end else None
 
-    def _namespaces_beside(self, kernel: KernelPort) -> tuple[Namespace, ...]:
-        """Where the other end of a veth pair may be."""
-        named = kernel.host.namespace(kernel.link.peer_namespace) if kernel.link.peer_namespace else None
-        return (named,) if named else kernel.host.namespaces
+    @cached_property
+    def _pairs(self) -> Mapping[str, Mapping[tuple[str, str], End]]:
+        """Host -> its veth pairs between namespaces."""
+        return {host.name: veth_pairs(host) for host in self.estate.hosts}
 
     @cached_property
     def outer_lan(self) -> tuple[KernelPort, ...]:

@@ -14,6 +14,7 @@ from warren.inspect.snapshot.model import (
     BridgePort,
     DhcpTable,
     Host,
+    Link,
     Namespace,
     Printout,
 )
@@ -176,9 +177,11 @@ def _namespaces(found: _Files) -> Iterable[Namespace]:
         rules6 = found.page(Role.RULES6, name)
         neighbours = found.page(Role.NEIGHBOURS, name)
         bridge_fdb = found.page(Role.BRIDGE_FDB, name)
+        named = found.page(Role.NAMESPACE_IDS, name)
+        ids = iproute.read_namespace_ids(named) if named.text else {}
         yield Namespace(
             name=name,
-            links=iproute.read_links(addresses),
+            links=tuple(_peer_named(link, ids) for link in iproute.read_links(addresses)),
             routes=(*iproute.read_routes(routes), *iproute.read_routes(routes6)),
             rules=iproute.read_rules(rules),
             rules6=iproute.read_rules(rules6),
@@ -190,8 +193,14 @@ def _namespaces(found: _Files) -> Iterable[Namespace]:
             sets=found.dump(Role.SETS, name),
             is_complete=bool(addresses.text),
         )
-        for page in (addresses, routes, routes6, rules, rules6, neighbours, bridge_fdb):
+        for page in (addresses, routes, routes6, rules, rules6, neighbours, bridge_fdb, named):
             found.read(page)
+
+
+def _peer_named(link: Link, names: Mapping[int, str]) -> Link:
+    """A link with the name of the namespace that its other end is in, where only the number stands with it."""
+    known = names.get(link.peer_namespace_id, "") if link.peer_namespace_id is not None else ""
+    return replace(link, peer_namespace=known) if known and not link.peer_namespace else link
 
 
 def _sysctls(page: Page) -> Mapping[str, str]:

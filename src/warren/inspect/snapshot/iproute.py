@@ -62,6 +62,7 @@ def _json_links(page: Page) -> Iterator[Link]:
             peer_index=_number(item.get("link_index")),
             peer_name=str(item.get("link", "")),
             peer_namespace=str(item.get("link_netns", "")),
+            peer_namespace_id=_number(item["link_netnsid"]) if "link_netnsid" in item else None,
             addresses=tuple(_json_addresses(item)),
         )
 
@@ -121,6 +122,7 @@ def _detailed(page: Page, number: int, link: Link, words: list[str]) -> Link:
             link,
             mac=mac_of(words[1]) if len(words) > 1 else "",
             peer_namespace=settings.get("link-netns", ""),
+            peer_namespace_id=whole(settings.get("link-netnsid", "")),
         )
     if words[0] in ("inet", "inet6"):
         return _with_address(page, number, link, words)
@@ -266,6 +268,12 @@ def _text_neighbours(page: Page) -> Iterator[KernelNeighbour]:
             continue
         state = words[-1] if words[-1].isupper() else ""
         yield KernelNeighbour(ip=words[0], device=settings["dev"], mac=mac_of(settings.get("lladdr", "")), state=state)
+
+
+def read_namespace_ids(page: Page) -> Mapping[int, str]:
+    """`ip -j netns list-id`: the numbers that a namespace has for others, and their names as far as they have one."""
+    named = ((_number(item.get("nsid")), str(item.get("name", ""))) for item in _objects(page))
+    return {number: name for number, name in named if name}
 
 
 def read_bridge_fdb(page: Page) -> tuple[BridgeAddress, ...]:

@@ -23,6 +23,7 @@ class Role(Enum):
     FDB = "ovs-appctl fdb/show"
     TUNNEL_NEIGHBOURS = "ovs-appctl tnl/neigh/show"
     NAMESPACES = "ip netns"
+    NAMESPACE_IDS = "ip netns list-id"
     NAMESPACE = "ip addr, route, rule and neigh in one file"
     ADDRESSES = "ip address"
     ROUTES = "ip route"
@@ -88,6 +89,7 @@ _PATTERNS: Final = tuple(
         (r"ip_-4_rule_list", Role.RULES, 0),
         (r"ip_-6_rule_list", Role.RULES6, 0),
         (r"ip_addr_(?P<of>\S+)", Role.ADDRESSES, 2),
+        (r"ip_netns_ids_(?P<of>\S+)", Role.NAMESPACE_IDS, 0),
         (r"ip_route_(?P<of>\S+)", Role.ROUTES, -1),
         (r"ip_route6_(?P<of>\S+)", Role.ROUTES6, 0),
         (r"ip_rule_(?P<of>\S+)", Role.RULES, 0),

@@ -157,6 +157,8 @@ class Link:
     """Name of a veth's other end in the same namespace; for other kinds, the interface below."""
     peer_namespace: str = ""
     """Name of the namespace of a veth's other end, where ip(8) knew one."""
+    peer_namespace_id: int | None = None
+    """The number that the link's own namespace has for that one; `None` where it is the same."""
     addresses: tuple[Address, ...] = ()
 
 
