@@ -285,8 +285,11 @@ def test_a_packet_for_a_host_outside_that_was_captured_but_not_met_is_not_known_
 def test_one_name_of_two_things_is_refused(copy: Path) -> None:
     shutil.copy(copy / "compute1" / "ns_vm1", copy / "compute2" / "ns_other")
     edit("compute2/ns_other", r"fa:16:3e:ba:78:de", "fa:16:3e:ba:78:df")(copy)
-    with pytest.raises(Conflict, match="compute1"):
+    with pytest.raises(Conflict, match=r"compute1/vm1, compute2/other; name one so"):
         asked(estate(copy), "192.168.1.139", "vm2")
+    assert asked(estate(copy), "compute1/192.168.1.139", "vm2").verdict is Verdict.DELIVERED
+    with pytest.raises(NotFound, match="nothing captured of compute2 is called vm1"):
+        asked(estate(copy), "compute2/vm1", "vm2")
 
 
 ECHO = "fa163edfc93b fa163eba78de 0800 4500001c 00010000 4001 f6f7 c0a8018b c0a80118 0800 f7fd 0001 0001"

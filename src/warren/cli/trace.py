@@ -62,8 +62,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:  # fmt: skip
     """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
 
-    FROM and TO are instances, ports, namespaces or addresses, by name or id. A raw frame needs no TO; with one, of its
-    copies that for TO is told. What of the sources cannot be read is named on standard error.
+    FROM and TO are instances, ports, namespaces or addresses, by name or id, or as HOST/NAME where several hosts have
+    one. A raw frame needs no TO; with one, of its copies that for TO is told. What of the sources cannot be read is
+    named on standard error.
 
     Exit status: 0 where packet and answer are delivered, 1 where one is dropped and where no live source answers,
     2 for bad usage and for a source that cannot be read, 3 where something on the way is not modelled or was not

@@ -1,6 +1,6 @@
 """Names that a person gives -> where in the estate packets begin and end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface
 
@@ -36,27 +36,31 @@ class Endpoint:
 
 
 def find(word: str, topology: Topology) -> Endpoint:
-    """The endpoint that a name, id, MAC address or IP address means.
+    """The endpoint that a name, id, MAC address or IP address means; `HOST/` before it says on which host.
 
     Raises:
         NotFound: nothing in the estate is called so.
         Conflict: several are.
     """
-    candidates = list(_candidates(topology))
+    where, _, what = word.rpartition("/")
+    host = topology.estate.host(where)
+    if host:
+        word = what
+    candidates = [each for each in _candidates(topology) if host in (None, each.host)]
     found = [endpoint for endpoint in candidates if word.lower() in _words(endpoint, topology.estate)]
     if not found and len(word) >= 4:
         found = [e for e in candidates if e.port and e.port.port.port_id.startswith(word.lower())]
     if not found and is_address(word):
-        return _by_address(word, topology)
+        return _by_address(word, topology, (host,) if host else topology.estate.hosts)
     if not found:
         known = ", ".join(sorted({endpoint.name for endpoint in candidates})[:12]) or "no endpoints"
-        nobody = f"nothing captured is called {printable(word) or repr(word)}; there are {known}"
-        raise NotFound("NoSuchEndpoint", unplugged(word, topology) or nobody)
+        there = f" of {host.name}" if host else ""
+        nobody = f"nothing captured{there} is called {printable(word) or repr(word)}; there are {known}"
+        raise NotFound("NoSuchEndpoint", nobody if host else unplugged(word, topology) or nobody)
     distinct = {(e.host.name if e.host else "", e.name, e.device) for e in found}
     if len(distinct) > 1:
-        raise Conflict(
-            "AmbiguousEndpoint", f"{word} is {', '.join(f'{name} on {host}' for host, name, _ in sorted(distinct))}"
-        )
+        known = ", ".join(f"{host}/{name}" for host, name, _ in sorted(distinct))
+        raise Conflict("AmbiguousEndpoint", f"{word} is each of {known}; name one so, or a port by its id")
     return replace(found[0], name=f"{word} of {found[0].name}", ips=(word,)) if is_address(word) else found[0]
 
 
@@ -80,13 +84,13 @@ def is_address(word: str) -> bool:
     return True
 
 
-def _by_address(ip: str, topology: Topology) -> Endpoint:
+def _by_address(ip: str, topology: Topology, hosts: Iterable[Host]) -> Endpoint:
     """A floating IP, an address of a namespace with several, or one outside; a loopback address is everybody's own."""
     if ip_address(ip).is_loopback:
         return Endpoint(name=ip, ips=(ip,))
     floating = next((f for f in topology.estate.names.floating_ips.values() if f.address == ip), None)
     name = f"floating IP {ip}" if floating else ip
-    for host in topology.estate.hosts:
+    for host in hosts:
         for namespace in host.namespaces:
             link = namespace.holder_of(ip)
             if link and not floating:
