@@ -80,6 +80,23 @@ def test_ip_address_as_text_and_as_json_say_the_same() -> None:
     assert iproute.read_links(page(IP_TEXT)) == iproute.read_links(page(IP_JSON))
 
 
+@pytest.mark.parametrize(
+    ("link", "problems"),
+    [
+        ({"ifname": "a", "flags": 5}, 0),
+        ({"ifname": "a", "addr_info": [{"local": "10.0.0.1", "prefixlen": 999}]}, 1),
+        ({"ifname": "a", "addr_info": [{"local": "10.0.0.999", "prefixlen": 24}]}, 1),
+        ({"ifname": "a", "addr_info": [{"local": [], "prefixlen": "x"}, 7, {"label": "a"}]}, 1),
+        ({"ifname": "a", "addr_info": "10.0.0.1"}, 0),
+    ],
+)
+def test_an_address_that_is_none_is_said_and_the_link_is_kept(link: dict[str, object], problems: int) -> None:
+    damaged = page(json.dumps([link]))
+    (found,) = iproute.read_links(damaged)
+    assert (found.name, found.is_up, found.addresses) == ("a", False, ())
+    assert len(damaged.problems) == problems
+
+
 def test_ip_route_as_text_and_as_json_say_the_same() -> None:
     text = "default via 203.0.113.1 dev qg-1 proto static \n192.168.1.0/24 dev qr-1 proto kernel src 192.168.1.1"
     objects = [

@@ -8,6 +8,7 @@ from ipaddress import ip_interface, ip_network
 from itertools import pairwise
 from typing import Any, Final
 
+from warren.inspect.parse.text import printable
 from warren.inspect.snapshot.model import (
     REFUSING_TYPES,
     Address,
@@ -56,23 +57,29 @@ def _json_links(page: Page) -> Iterator[Link]:
             index=_number(item.get("ifindex")),
             mac=mac_of(str(item.get("address", ""))),
             mtu=_number(item.get("mtu")),
-            is_up="UP" in flags,
+            is_up=isinstance(flags, list) and "UP" in flags,
             kind=str(details.get("info_kind", "")) if isinstance(details, dict) else "",
             master=str(item.get("master", "")),
             peer_index=_number(item.get("link_index")),
             peer_name=str(item.get("link", "")),
             peer_namespace=str(item.get("link_netns", "")),
             peer_namespace_id=_number(item["link_netnsid"]) if "link_netnsid" in item else None,
-            addresses=tuple(_json_addresses(item)),
+            addresses=tuple(_json_addresses(page, item)),
         )
 
 
-def _json_addresses(item: Mapping[str, Any]) -> Iterator[Address]:
+def _json_addresses(page: Page, item: Mapping[str, Any]) -> Iterator[Address]:
     addresses = item.get("addr_info", ())
     for entry in addresses if isinstance(addresses, list) else ():
-        ip = ip_of(str(entry.get("local", ""))) if isinstance(entry, dict) else ""
-        if ip:
-            yield Address(ip=ip, prefix_length=_number(entry.get("prefixlen")), scope=str(entry.get("scope", "")))
+        if not isinstance(entry, dict) or "local" not in entry:
+            continue
+        try:
+            interface = ip_interface(f"{entry['local']}/{_number(entry.get('prefixlen'))}")
+        except ValueError:
+            page.complain(1, 1, f"this is not an address of {printable(str(item.get('ifname', '')))}")
+            continue
+        prefix_length = interface.network.prefixlen
+        yield Address(ip=str(interface.ip), prefix_length=prefix_length, scope=str(entry.get("scope", "")))
 
 
 def _number(value: object) -> int:
