@@ -11,8 +11,11 @@ import pytest
 from warren.core.errors import Invalid, NotFound
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Trace, Verdict
+from warren.inspect.path.outside import astray
 from warren.inspect.path.question import Question, protocol_number, trace
 from warren.inspect.path.topology import Topology
+from warren.inspect.path.walk import Walk
+from warren.inspect.path.world import world_of
 from warren.inspect.snapshot.model import Address, BridgePort, Estate, Host, Link, Namespace
 from warren.inspect.snapshot.names import read_names
 from warren.sources.open import read_source
@@ -122,6 +125,26 @@ def test_a_packet_for_a_network_that_its_router_does_not_lead_to_is_lost_where_i
     path = asked(LAB, "vm1", "b1").paths[0]
     assert (path.verdict, path.way[-1].host, path.way[-1].place) == (Verdict.DROPPED_ELSEWHERE, "network", ROUTER)
     assert path.mend.startswith("an interface of the router on the network of 192.168.6.3, which is on compute1; or")
+
+
+@pytest.mark.parametrize(
+    ("destination", "is_astray"), [("192.168.6.3", True), ("192.168.6.3:22", True), (FLOATING, False)]
+)
+def test_a_packet_for_an_address_outside_may_leave_though_it_is_meant_for_somebody_inside(
+    destination: str, *, is_astray: bool
+) -> None:
+    """As to a floating IP of another router, behind which it is then lost."""
+    known = Estate(hosts=read_source(str(LAB)), names=read_names(json.loads((LAB / "api.json").read_text())))
+    walk = Walk(world=world_of(known), title="")
+    network, compute = (known.host(name) for name in ("network", "compute1"))
+    assert network
+    assert compute
+    routed = walk.hop(-1, network, ROUTER, "routes", evidence="a route")
+    sent = walk.hop(routed, network, f"{QG} in {ROUTER}", "leaves", interface=QG, packet=f"a > b tcp x > {destination}")
+    lost = walk.hop(sent, compute, "br-int table 82", "no flow matches")
+    walk.end(lost, Verdict.DROPPED_MISS)
+    path = astray(walk, lost, find("b1", walk.world.topology))
+    assert (path.way[-1].place if path else None) == (ROUTER if is_astray else None)
 
 
 def test_a_loopback_address_is_everybodys_own() -> None:

@@ -25,7 +25,8 @@ def astray(walk: Walk, index: int, target: Endpoint | None) -> Path | None:
     ended = walk.hops[index]
     holders = [holder for ip in (target.ips if target else ()) for holder in walk.world.holders.inside(ip)]
     way = [i for i in range(index + 1) if walk.is_behind(index, i)]
-    out = next((i for i in way if _is_sent_out(walk.hops[i])), None)
+    inside = frozenset(holder.ip for holder in holders)
+    out = next((i for i in way if _is_sent_out(walk.hops[i], inside)), None)
     if not holders or out is None:
         if ended.end is not Verdict.LEFT:
             return None
@@ -39,9 +40,11 @@ def astray(walk: Walk, index: int, target: Endpoint | None) -> Path | None:
     return walk.path(routed, Verdict.DROPPED_ELSEWHERE, f"{hop.host}, {hop.place}: {hop.what}", mend)
 
 
-def _is_sent_out(hop: Hop) -> bool:
-    """Whether a router sends a packet by its gateway there."""
-    return hop.interface.startswith(GATEWAY) and hop.place.startswith(hop.interface)
+def _is_sent_out(hop: Hop, ips: frozenset[str]) -> bool:
+    """Whether a router sends a packet for one of some addresses by its gateway there."""
+    destination = hop.packet.rpartition(" > ")[2].partition(" ")[0]
+    is_for = any(destination == ip or destination.startswith(f"{ip}:") for ip in ips)
+    return is_for and hop.interface.startswith(GATEWAY) and hop.place.startswith(hop.interface)
 
 
 def _is_route(walk: Walk, hop: Hop) -> bool:
