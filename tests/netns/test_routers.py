@@ -306,6 +306,7 @@ FAULTS = {
     "routing rule added twice": "ip -n {namespace} rule add pref 32766 ipproto icmp lookup main",
     "routing rule to nowhere added": "ip -n {namespace} rule add not fwmark 0x1/0xff blackhole",
     "routing rules flushed": "ip -n {namespace} rule flush",
+    "routing rules all deleted": "ip -n {namespace} rule flush && ip -n {namespace} rule delete pref 0",
     "route added": "ip -n {namespace} route add 198.51.100.0/24 via 203.0.113.99",
     "rules flushed": "ip netns exec {namespace} iptables -t nat -F",
     "rule removed": "ip netns exec {namespace} iptables -t nat -D warren-l3-snat 1",
@@ -334,7 +335,8 @@ def test_whatever_is_changed_by_hand_is_put_back(fault: str) -> None:
     town.float(50, "10.1.0.8")
     interface = names.router_interface(town.site.red_port.id)
     routes = routing_of(town.namespace)
-    run(FAULTS[fault].format(namespace=town.namespace, interface=interface).split())
+    for command in FAULTS[fault].format(namespace=town.namespace, interface=interface).split(" && "):
+        run(command.split())
     if fault == "namespace deleted":
         wait_until(
             lambda: not any(name.startswith(("xr-", "xg-")) for name in netlink.read_links()), "its interfaces are gone"

@@ -109,7 +109,7 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
     for path, number in sysctls.items():
         yield Key(name, Kind.SYSCTL, path), Setting(value=number)
     for family, rules in lookups.items():
-        yield Key(name, Kind.LOOKUP, family), Setting(value=rules or LOOKUPS[family])  # a kernel without has none
+        yield Key(name, Kind.LOOKUP, family), Setting(value=LOOKUPS[family] if rules is None else rules)
     for chain, lines in chains.items():
         yield Key(name, Kind.CHAIN, chain), Setting(value=lines)
     yield from _of_interfaces(name, tables, strays, anew)

@@ -8,6 +8,7 @@ from typing import Final
 
 from warren.agent.drivers import netlink
 from warren.agent.drivers.command import run
+from warren.core.errors import Rejected
 
 RTM_NEWRULE, RTM_GETRULE = 32, 34
 FRA_DST, FRA_SRC, FRA_GOTO, FRA_PRIORITY, FRA_FWMARK, FRA_FWMASK = 1, 2, 4, 6, 10, 16
@@ -20,11 +21,17 @@ TABLES: Final = {255: "local", 254: "main", 253: "default"}
 FAMILIES: Final = {"ipv4": ("-4", socket.AF_INET), "ipv6": ("-6", socket.AF_INET6)}
 
 
-def installed(family: str) -> str:
-    """The rules of `ipv4` or `ipv6` in their order, one a line, each as ip-rule(8) takes it."""
+def installed(family: str) -> str | None:
+    """The rules of `ipv4` or `ipv6` in their order, one a line, each as ip-rule(8) takes it.
+
+    None: this kernel knows none (of that family); packets are looked up as by the usual ones.
+    """
     _, number = FAMILIES[family]
     with netlink.opened() as kernel:
-        dumped = netlink.dump(kernel, RTM_GETRULE, RTM_NEWRULE, bytes([number, *bytes(11)]))
+        try:
+            dumped = list(netlink.dump(kernel, RTM_GETRULE, RTM_NEWRULE, bytes([number, *bytes(11)])))
+        except Rejected:
+            return None
         return "\n".join(_spelled(message) for message in dumped if message[0] == number)
 
 
@@ -35,7 +42,7 @@ def apply(family: str, desired: str) -> None:
         Rejected: one could not be added or deleted.
     """
     option, _ = FAMILIES[family]
-    present, wanted = installed(family).splitlines(), desired.splitlines()
+    present, wanted = (installed(family) or "").splitlines(), desired.splitlines()
     for action, rules, others in (("add", wanted, present), ("delete", present, wanted)):
         for rule in rules:
             if rule not in others:
