@@ -289,6 +289,10 @@ FAULTS = {
     "link down": "ip -n {namespace} link set {interface} down",
     "MAC changed": "ip -n {namespace} link set {interface} address fa:16:3e:99:99:99",
     "MTU changed": "ip -n {namespace} link set {interface} mtu 1300",
+    "ARP off": "ip -n {namespace} link set {interface} arp off",
+    "interface put into a bridge": (
+        "ip -n {namespace} link add b0 type bridge && ip -n {namespace} link set {interface} master b0"
+    ),
     "default route removed": "ip -n {namespace} route delete default",
     "default route replaced": "ip -n {namespace} route replace default via 203.0.113.99",
     "route of a subnet removed": "ip -n {namespace} route delete 10.1.0.0/24",

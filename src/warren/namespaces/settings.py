@@ -25,7 +25,7 @@ class Kind(str, Enum):
     SET = "set"
     """Name of an ipset -> its family, then its members, one a line, sorted as text."""
     LINK = "link"
-    """Interface -> `<mac> mtu <bytes> up|down`; as read, with what of its own sysctls is not as in its namespace."""
+    """Interface -> `<mac> mtu <bytes> up|down`; as read, with what somebody set otherwise of it alone."""
     ADDRESS = "address"
     """`<interface> <address>/<prefix length>` -> empty; as read, a word where its subnet's route is missing."""
     ROUTE = "route"

@@ -101,7 +101,7 @@ def _read(name: str, anew: frozenset[str]) -> Iterator[tuple[Key, Setting]]:
             chains = iptables.installed() if name.startswith(ROUTER_NAMESPACE_PREFIX) else {}
             sysctls = {path: sysctl.read(path) for path in SYSCTLS}
             lookups = {family: policy.installed(family) for family in LOOKUPS}
-            strays = {link.name: _strays(name, link.name) for link in tables.links if link.name.startswith(INTERFACES)}
+            strays = {link.name: _strays(name, link) for link in tables.links if link.name.startswith(INTERFACES)}
     except Rejected:
         return  # a file of that name that is no namespace (any more): as good as absent, and made anew
     is_alone = not any(link.is_up for link in tables.links if link.name == "lo")
@@ -133,10 +133,12 @@ def _of_interfaces(
             yield Key(name, Kind.ROUTE, route.destination), Setting(value=route.by)
 
 
-def _strays(namespace: str, interface: str) -> str:
+def _strays(namespace: str, link: netlink.Link) -> str:
     """What somebody set otherwise of one interface alone, ` rp_filter=1` for instance."""
+    interface = link.name
     installed = {path: sysctl.read(path) for path in _own_sysctls(namespace, interface)}
-    return "".join(
+    set_by_hand = f"{'' if link.asks_arp else ' arp=off'}{' master=another' if link.master else ''}"
+    return set_by_hand + "".join(
         f" {path.rpartition('/')[2]}={installed[path]}"
         for path, usual in _own_sysctls(namespace, interface).items()
         if installed[path] not in (usual, sysctl.ABSENT)
@@ -276,7 +278,7 @@ def _raise_loopback(_: Key, __: str) -> None:
 
 def _set_link(key: Key, value: str) -> None:
     mac, _, mtu, direction = value.split()
-    run(["ip", "link", "set", "dev", key.name, "address", mac, "mtu", mtu])
+    run(["ip", "link", "set", "dev", key.name, "address", mac, "mtu", mtu, "arp", "on", "nomaster"])
     for path, number in _own_sysctls(key.namespace, key.name).items():
         sysctl.write(path, number)
     run(["ip", "link", "set", "dev", key.name, direction])

@@ -37,7 +37,8 @@ LEADS_NOWHERE: Final = {2: "local", 6: "blackhole", 7: "unreachable", 8: "prohib
 """Types of routes by which no packet goes on, as ip-route(8) names them."""
 USUAL_METRIC: Final = {socket.AF_INET: 0, socket.AF_INET6: 1024}
 """Of a route that somebody adds without one."""
-IFF_UP: Final = 1
+IFF_UP: Final = 0x1
+IFF_NOARP: Final = 0x80
 SIOCGIFFLAGS, SIOCGIFADDR = 0x8913, 0x8915
 SCOPE_LINK: Final = 253
 
@@ -53,6 +54,7 @@ class Link:
     mac_address: str
     mtu_bytes: int
     is_up: bool
+    asks_arp: bool
     index: int
     master: int
     kind: str
@@ -167,6 +169,7 @@ def _links(kernel: socket.socket) -> Iterator[Link]:
             mac_address=found.get(IFLA_ADDRESS, b"").hex(":"),
             mtu_bytes=number(found.get(IFLA_MTU)),
             is_up=bool(flags & IFF_UP),
+            asks_arp=not flags & IFF_NOARP,
             index=index,
             master=number(found.get(IFLA_MASTER)),
             kind=info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(),
