@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from warren.cli.main import COMMANDS, warren
-from warren.core.errors import Unmet
 
 GROUPS = [[], ["lab"], ["server"]]
 
@@ -40,8 +39,10 @@ def test_the_list_of_commands_imports_none_of_them() -> None:
 @pytest.mark.parametrize("words", [["agent"], ["server"]], ids=lambda words: words[0])
 def test_a_configuration_that_is_not_there_is_said_with_the_mend(words: list[str], tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
-    with pytest.raises(Unmet, match=rf"there is no configuration {re.escape(str(missing))}: .+"):
-        warren.main([*words, "--config", str(missing)], standalone_mode=False)
+    command = [sys.executable, "-m", "warren", *words, "--config", str(missing)]  # it sets up its process's log
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"warren: there is no configuration {re.escape(str(missing))}: .+\n", done.stderr)
 
 
 @pytest.mark.parametrize("name", ["agent", "server"])
