@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Final, TypeAlias
 
+from warren.core.state import OWNER_DHCP
 from warren.server import model
 from warren.server.model import Resource
 from warren.server.persistent import PersistentMap
@@ -46,8 +47,8 @@ INDEXES: Final[Mapping[str, Index]] = {
     "port.host": Index(kind="port", keys=lambda p: [p.host] if p.host else []),
     "port.network_host": Index(kind="port", keys=lambda p: [(p.network_id, p.host)] if p.is_bound else []),
     "port.device": Index(kind="port", keys=lambda p: [p.device_id] if p.device_id else []),
-    "port.dhcp": Index(kind="port", keys=lambda p: [p.network_id] if p.device_owner == "network:dhcp" else []),
-    "port.dhcp_host": Index(kind="port", keys=lambda p: [p.host] if p.device_owner == "network:dhcp" else []),
+    "port.dhcp": Index(kind="port", keys=lambda p: [p.network_id] if p.device_owner == OWNER_DHCP else []),
+    "port.dhcp_host": Index(kind="port", keys=lambda p: [p.host] if p.device_owner == OWNER_DHCP else []),
     "port.group": Index(kind="port", keys=lambda p: p.security_groups),
     "port.group_host": Index(
         kind="port", keys=lambda p: [(group, p.host) for group in p.security_groups] if p.is_bound else []

@@ -20,7 +20,7 @@ from warren.core.ids import (
     SegmentationId,
     SubnetId,
 )
-from warren.core.state import AddressPair, Deployment, FixedIp, NetworkType, Plug, Route
+from warren.core.state import OWNER_DHCP, AddressPair, Deployment, FixedIp, NetworkType, Plug, Route
 
 NO_HOST: Final = HostName("")
 
@@ -145,7 +145,7 @@ class Port:
         yield Claim(f"mac/{self.network_id}", self.mac_address)
         for fixed in self.fixed_ips:
             yield Claim(f"address/{fixed.subnet_id}", fixed.ip_address)
-        if self.device_owner == "network:dhcp":
+        if self.device_owner == OWNER_DHCP:
             yield Claim("dhcp", self.network_id)
 
 

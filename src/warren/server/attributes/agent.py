@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from warren.core.ids import HostName
+from warren.core.state import OWNER_DHCP
 from warren.server import model
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import Attribute, Table
@@ -60,7 +61,7 @@ def _configurations(now: Snapshot, agent: AgentRow) -> dict[str, Any]:
     if agent.agent_type == model.L3_AGENT:
         return {"agent_mode": "legacy", "routers": len(now.ids("router.host", host.id)), **problems}
     if agent.agent_type == model.DHCP_AGENT:
-        servers = [port for port in now.find(model.Port, "port.host", host.id) if port.device_owner == "network:dhcp"]
+        servers = [port for port in now.find(model.Port, "port.host", host.id) if port.device_owner == OWNER_DHCP]
         return {"dhcp_driver": "dnsmasq", "networks": len(servers), **problems}
     return {
         "tunneling_ip": host.vtep_ip,

@@ -6,6 +6,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from warren.core.errors import Forbidden, NotFound
+from warren.core.state import OWNER_DHCP
 from warren.server import model, query
 from warren.server.http.answers import json
 from warren.server.http.call import Call, Handler
@@ -202,7 +203,7 @@ def hosted(kind: str) -> Handler:
 
 def _dhcp_networks(call: Call, host: str) -> set[str]:
     ports = call.service.store.current().find(model.Port, "port.host", host)
-    return {port.network_id for port in ports if port.device_owner == "network:dhcp"}
+    return {port.network_id for port in ports if port.device_owner == OWNER_DHCP}
 
 
 Methods = dict[str, Callable[[Call], Response]]

@@ -5,7 +5,7 @@ from typing import Any
 
 from warren.core.errors import Conflict, Invalid
 from warren.core.ids import NetworkId, SegmentationId
-from warren.core.state import NetworkType
+from warren.core.state import OWNER_FLOATING_IP, OWNER_ROUTER_GATEWAY, NetworkType
 from warren.server import model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.attributes.port import AUTO_DELETED
@@ -89,7 +89,7 @@ def delete(now: Snapshot, context: Context, network_id: str) -> Change:
 
 
 def _external_use(now: Snapshot, network: model.Network) -> bool:
-    owners = ("network:router_gateway", "network:floatingip")
+    owners = (OWNER_ROUTER_GATEWAY, OWNER_FLOATING_IP)
     return any(port.device_owner in owners for port in now.find(model.Port, "port.network", network.id))
 
 

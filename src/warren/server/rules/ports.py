@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from warren.core.errors import Conflict, Forbidden, Invalid
 from warren.core.ids import GroupId, PortId
-from warren.core.state import AddressPair
+from warren.core.state import OWNER_DHCP, OWNER_FLOATING_IP, OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE, AddressPair
 from warren.server import binding, ipam, model, policy
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id
@@ -14,7 +14,7 @@ from warren.server.rules.security_groups import require_groups, with_default_gro
 from warren.server.snapshot import Change, Snapshot
 
 _SERVICE: Final = "network:"
-_L3_OWNERS: Final = frozenset({"network:router_interface", "network:router_gateway", "network:floatingip"})
+_L3_OWNERS: Final = frozenset({OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY, OWNER_FLOATING_IP})
 _FIELDS: Final = {"binding:host_id": "host", "binding:vnic_type": "vnic_type", "binding:profile": "binding_profile"}
 
 
@@ -121,7 +121,7 @@ def delete(now: Snapshot, context: Context, port_id: str) -> Change:
     if port.device_owner in _L3_OWNERS and _is_used(now, port):
         message = f"Port {port.id} cannot be deleted directly via the port API: has device owner {port.device_owner}."
         raise Conflict("ServicePortInUse", message)
-    if port.device_owner == "network:dhcp":
+    if port.device_owner == OWNER_DHCP:
         message = f"Port {port.id} cannot be deleted directly via the port API: it is its network's DHCP server."
         raise Conflict("ServicePortInUse", message)
     return Change.delete(port).then(Change.put(*detached(now, context, port, ())))

@@ -1,11 +1,10 @@
 """Subnets, and the DHCP server that a network with a DHCP-enabled subnet has. Pure."""
 
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
 
 from warren.core.errors import Conflict, Invalid
 from warren.core.ids import PortId, SubnetId
-from warren.core.state import OWNER_DHCP, FixedIp
+from warren.core.state import OWNER_DHCP, OWNER_ROUTER_INTERFACE, FixedIp
 from warren.server import ipam, model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id
@@ -159,8 +158,8 @@ def _check_gateway(gateway_ip: str, cidr: IPv4Network, pools: tuple[Pool, ...]) 
 
 
 def _require_unused_gateway(now: Snapshot, subnet: model.Subnet) -> None:
-    holders: Any = now.find(model.Port, "port.address", (subnet.id, subnet.gateway_ip))
-    if any(port.device_owner == "network:router_interface" for port in holders):
+    holders = now.find(model.Port, "port.address", (subnet.id, subnet.gateway_ip))
+    if any(port.device_owner == OWNER_ROUTER_INTERFACE for port in holders):
         message = f"Current gateway ip {subnet.gateway_ip} already in use by a router. Unable to update."
         raise Conflict("GatewayIpInUse", message)
 
