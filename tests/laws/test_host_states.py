@@ -20,6 +20,7 @@ from warren.server.attributes.security_group import SECURITY_GROUP, SECURITY_GRO
 from warren.server.attributes.subnet import SUBNET
 from warren.server.context import Context, Offer, PhysicalNetwork
 from warren.server.hostview import host_state, object_at
+from warren.server.indexes import PORTS_BY_DEVICE
 from warren.server.placement import place_all
 from warren.server.policy import Caller
 from warren.server.rules import agents, floating_ips, networks, ports, reports, routers, security_groups, subnets
@@ -87,7 +88,7 @@ class World:
             _, held = self.held[host]
             assert {key: bytes(raw) for key, raw in held.items()} == {key: bytes(raw) for key, raw in fresh.items()}
 
-    def any_of(self, cls: type) -> str:
+    def any_of(self, cls: type[model.Resource]) -> str:
         """The id of some resource, or of none at all."""
         ids = sorted(resource.id for resource in self.now.all(cls))
         return self.random.choice(ids) if ids else "none"
@@ -334,7 +335,7 @@ def _check_promises(world: World) -> None:
         for fixed in port.fixed_ips:
             assert world.now.get(model.Subnet, fixed.subnet_id), "an address is on a subnet that is gone"
     for router in world.now.all(model.Router):
-        own = world.now.find(model.Port, "port.device", router.id)
+        own = world.now.find(PORTS_BY_DEVICE, router.id)
         assert {port.host for port in own} <= {router.host}, "a router's port is not where the router is"
     for floating_ip in world.now.all(model.FloatingIp):
         assert floating_ip.port_id is None or world.now.get(model.Port, floating_ip.port_id)

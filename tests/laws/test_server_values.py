@@ -122,12 +122,12 @@ def test_indexes_after_any_changes_are_those_of_a_snapshot_made_at_once(
         step_by_step = step_by_step.after(Change(step))
     at_once = Snapshot().after(Change({key: value for key, value in values.items() if value is not None}))
     assert step_by_step.all_keys() == at_once.all_keys()
-    for name in INDEXES:
-        assert dict(step_by_step.index(name)) == dict(at_once.index(name))
-    for name, pairing in PAIRINGS.items():
+    for index in INDEXES:
+        assert dict(step_by_step.index(index)) == dict(at_once.index(index))
+    for pairing in PAIRINGS:
         pairs: Any = at_once.index(pairing.of)
         halves = {pair[pairing.half] for pair in pairs}
-        assert dict(step_by_step.index(name)) == {
+        assert dict(step_by_step.index(pairing)) == {
             half: {pair[1 - pairing.half] for pair in pairs if pair[pairing.half] == half} for half in halves
         }
 

@@ -118,7 +118,7 @@ def test_a_rule_is_asked_about_the_newest_snapshot_however_many_write(path: Path
 
     def count_up(store: Store) -> None:
         for _ in range(20):
-            store.commit(lambda now: Change.put(network(now.size(model.Network) + 1)))
+            store.commit(lambda now: Change.put(network(len(list(now.all(model.Network))) + 1)))
 
     threads = [threading.Thread(target=count_up, args=(store,)) for store in stores for _ in range(2)]
     for thread in threads:

@@ -9,6 +9,7 @@ from warren.core.ids import HostName
 from warren.core.state import Plug
 from warren.server import model
 from warren.server.context import Context
+from warren.server.indexes import FAILED_PORTS_BY_HOST
 from warren.server.snapshot import Snapshot
 
 
@@ -49,7 +50,7 @@ def refusal(now: Snapshot, context: Context, port: model.Port, host: HostName) -
 
 def rebound(now: Snapshot, context: Context, host: HostName) -> list[model.Port]:
     """The ports whose binding to the host failed and would now succeed, or fail for another reason."""
-    tried = [(port, bound(now, context, port, host)) for port in now.find(model.Port, "port.failed", host)]
+    tried = [(port, bound(now, context, port, host)) for port in now.find(FAILED_PORTS_BY_HOST, host)]
     return [
         model.revised(
             port, context.at, vif_type=after.vif_type, plug=after.plug, reason=after.reason, status=after.status

@@ -12,6 +12,23 @@ from warren.core import state
 from warren.core.ids import GroupId, HostName, MacAddress, NetworkId
 from warren.core.state import StateObject, TunnelMode
 from warren.server import model
+from warren.server.indexes import (
+    BOUND_PORTS_BY_GROUP_AND_HOST,
+    BOUND_PORTS_BY_NETWORK_AND_HOST,
+    DHCP_PORTS_BY_NETWORK,
+    FLOATING_IPS_BY_ROUTER,
+    HOSTS_OF_NETWORK,
+    NETWORKS_OF_HOST,
+    PORTS_BY_DEVICE,
+    PORTS_BY_GROUP,
+    PORTS_BY_HOST,
+    PORTS_BY_MAC,
+    PORTS_BY_NETWORK,
+    ROUTERS_BY_HOST,
+    RULES_BY_GROUP,
+    RULES_BY_REMOTE_GROUP,
+    SUBNETS_BY_NETWORK,
+)
 from warren.server.snapshot import Snapshot
 
 
@@ -25,20 +42,20 @@ def host_keys(now: Snapshot, host: HostName) -> set[str]:
     """The keys of the host's state, and perhaps some under which nothing stands."""
     peers = (other.id for other in now.all(model.Host)) if are_all_peers(now) else sharing_with(now, host)
     keys = {state.DEPLOYMENT_KEY, *(f"peer/{other}" for other in peers)}
-    for port in now.find(model.Port, "port.host", host):
+    for port in now.find(PORTS_BY_HOST, host):
         if port.is_bound:
             keys.add(f"port/{port.id}")
             for group_id in port.security_groups:
                 keys |= group_keys(now, group_id)
     for network_id in networks_of(now, host):
         keys |= network_keys(now, network_id)
-    keys.update(f"router/{router_id}" for router_id in now.ids("router.host", host))
+    keys.update(f"router/{router_id}" for router_id in now.ids(ROUTERS_BY_HOST, host))
     return keys
 
 
 def network_keys(now: Snapshot, network_id: str) -> set[str]:
     """What a host is told of a network because it has a port there; its own ports are not among it."""
-    neighbours = (neighbour_key(port) for port in now.find(model.Port, "port.network", network_id))
+    neighbours = (neighbour_key(port) for port in now.find(PORTS_BY_NETWORK, network_id))
     return {f"network/{network_id}", f"dhcp/{network_id}", *neighbours}
 
 
@@ -48,7 +65,7 @@ def neighbour_key(port: model.Port) -> str:
 
 def group_keys(now: Snapshot, group_id: GroupId) -> set[str]:
     """The group and those that its rules name."""
-    rules = now.find(model.SecurityGroupRule, "security_group_rule.group", group_id)
+    rules = now.find(RULES_BY_GROUP, group_id)
     return {f"group/{group_id}", *(f"group/{rule.remote_group_id}" for rule in rules if rule.remote_group_id)}
 
 
@@ -60,12 +77,12 @@ def object_at(now: Snapshot, host: HostName, key: str) -> StateObject | None:
 
 def networks_of(now: Snapshot, host: HostName) -> frozenset[NetworkId]:
     """The networks that have a port on the host."""
-    return now.ids("host.networks", host)
+    return now.others(NETWORKS_OF_HOST, host)
 
 
 def hosts_on(now: Snapshot, network_id: str) -> frozenset[HostName]:
     """The hosts that have a port on the network."""
-    return now.ids("network.hosts", network_id)
+    return now.others(HOSTS_OF_NETWORK, network_id)
 
 
 def sharing_with(now: Snapshot, host: HostName) -> set[HostName]:
@@ -80,7 +97,7 @@ def are_all_peers(now: Snapshot) -> bool:
 
 def is_on(now: Snapshot, host: HostName, network_id: str) -> bool:
     """Whether the host has a port on the network."""
-    return bool(now.ids("port.network_host", (network_id, host)))
+    return bool(now.ids(BOUND_PORTS_BY_NETWORK_AND_HOST, (network_id, host)))
 
 
 def _deployment(now: Snapshot, _host: HostName, _name: str) -> state.Deployment:
@@ -102,7 +119,7 @@ def _network(now: Snapshot, host: HostName, name: str) -> state.Network | None:
         segmentation_id=network.segmentation_id,
         admin_state_up=network.admin_state_up,
         is_external=network.is_external,
-        subnets=tuple(_subnet(subnet) for subnet in now.find(model.Subnet, "subnet.network", name)),
+        subnets=tuple(_subnet(subnet) for subnet in now.find(SUBNETS_BY_NETWORK, name)),
     )
 
 
@@ -147,7 +164,7 @@ def told_port(port: model.Port) -> state.Port:
 
 def _neighbour(now: Snapshot, host: HostName, name: str) -> state.Neighbour | None:
     network_id, _, mac = name.partition("/")
-    port = now.find_one(model.Port, "port.mac", (network_id, mac))
+    port = now.find_one(PORTS_BY_MAC, (network_id, mac))
     if port is None or not port.is_bound or port.host == host or not is_on(now, host, network_id):
         return None
     return state.Neighbour(
@@ -177,9 +194,9 @@ def _group(now: Snapshot, host: HostName, name: str) -> state.Group | None:
     group = now.get(model.SecurityGroup, name)
     if group is None:
         return None
-    is_own = bool(now.ids("port.group_host", (group.id, host)))
-    naming = now.find(model.SecurityGroupRule, "security_group_rule.remote", group.id)
-    is_remote = any(now.ids("port.group_host", (rule.security_group_id, host)) for rule in naming)
+    is_own = bool(now.ids(BOUND_PORTS_BY_GROUP_AND_HOST, (group.id, host)))
+    naming = now.find(RULES_BY_REMOTE_GROUP, group.id)
+    is_remote = any(now.ids(BOUND_PORTS_BY_GROUP_AND_HOST, (rule.security_group_id, host)) for rule in naming)
     if not is_own and not is_remote:
         return None
     return state.Group(
@@ -202,7 +219,7 @@ def _rules(now: Snapshot, group_id: GroupId) -> tuple[state.GroupRule, ...]:
             remote_ip_prefix=rule.remote_ip_prefix,
             remote_group_id=rule.remote_group_id,
         )
-        for rule in now.find(model.SecurityGroupRule, "security_group_rule.group", group_id)
+        for rule in now.find(RULES_BY_GROUP, group_id)
     )
 
 
@@ -210,7 +227,7 @@ def _rules(now: Snapshot, group_id: GroupId) -> tuple[state.GroupRule, ...]:
 def _members(now: Snapshot, group_id: GroupId) -> tuple[str, ...]:
     """The same for every host, and a change of one port tells every host of its groups: looked up once for all."""
     found: set[str] = set()
-    for port in now.find(model.Port, "port.group", group_id):
+    for port in now.find(PORTS_BY_GROUP, group_id):
         found.update(fixed.ip_address for fixed in port.fixed_ips)
         found.update(pair.ip_address for pair in port.allowed_address_pairs)
     return tuple(sorted(found))
@@ -220,14 +237,14 @@ def _router(now: Snapshot, host: HostName, name: str) -> state.Router | None:
     router = now.get(model.Router, name)
     if router is None or router.host != host:
         return None
-    ports = now.find(model.Port, "port.device", router.id)
+    ports = now.find(PORTS_BY_DEVICE, router.id)
     floating_ips = tuple(
         state.FloatingIp(
             id=floating_ip.id,
             floating_ip_address=floating_ip.floating_ip_address,
             fixed_ip_address=floating_ip.fixed_ip_address,
         )
-        for floating_ip in now.find(model.FloatingIp, "floatingip.router", router.id)
+        for floating_ip in now.find(FLOATING_IPS_BY_ROUTER, router.id)
         if floating_ip.fixed_ip_address
     )
     return state.Router(
@@ -244,10 +261,10 @@ def _router(now: Snapshot, host: HostName, name: str) -> state.Router | None:
 
 
 def _dhcp(now: Snapshot, host: HostName, name: str) -> state.Dhcp | None:
-    server = now.find_one(model.Port, "port.dhcp", name)
+    server = now.find_one(DHCP_PORTS_BY_NETWORK, name)
     if server is None or server.host != host or not server.is_bound:
         return None
-    subnets = {subnet.id for subnet in now.find(model.Subnet, "subnet.network", name) if subnet.enable_dhcp}
+    subnets = {subnet.id for subnet in now.find(SUBNETS_BY_NETWORK, name) if subnet.enable_dhcp}
     hosts = tuple(
         state.DhcpHost(
             port_id=port.id,
@@ -256,7 +273,7 @@ def _dhcp(now: Snapshot, host: HostName, name: str) -> state.Dhcp | None:
             subnet_id=fixed.subnet_id,
             hostname=f"host-{fixed.ip_address.replace('.', '-')}",
         )
-        for port in now.find(model.Port, "port.network", server.network_id)
+        for port in now.find(PORTS_BY_NETWORK, server.network_id)
         if port.device_owner not in (state.OWNER_DHCP, state.OWNER_FLOATING_IP)
         for fixed in port.fixed_ips
         if fixed.subnet_id in subnets

@@ -7,24 +7,37 @@ for a half as well: which hosts stand with a network. That costs as much as ther
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+from warren.core.ids import HostName, NetworkId
 from warren.core.state import OWNER_DHCP
 from warren.server import model
-from warren.server.model import Resource
+from warren.server.model import Resource, T
 from warren.server.persistent import PersistentMap
 
-Found: TypeAlias = PersistentMap[Hashable, frozenset[str]]
-Indexes: TypeAlias = Mapping[str, Found]
+Half = TypeVar("Half", bound=str)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """Finds resources of one kind by something that they say."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Index(Generic[T]):
+    """Finds resources of one class by something that they say."""
 
-    kind: str
-    keys: Callable[[Any], Iterable[Hashable]]
+    cls: type[T]
+    keys: Callable[[T], Iterable[Hashable]]
 
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pairing(Generic[Half]):
+    """Of an index whose keys are pairs: the other halves of the pairs that have a given one."""
+
+    of: Index[Any]
+    half: int
+    """Which half is given, 0 or 1."""
+
+
+Found: TypeAlias = PersistentMap[Hashable, frozenset[Any]]
+"""Key -> ids of resources, or halves of pairs."""
+Indexes: TypeAlias = Mapping[Index[Any] | Pairing[Any], Found]
 
 BLOCK_BITS: Final = 5
 """Numbers are looked for in blocks of 32, so that full ones are passed over at once."""
@@ -34,71 +47,54 @@ def block_of(number: int) -> int:
     return number >> BLOCK_BITS
 
 
-INDEXES: Final[Mapping[str, Index]] = {
-    "network.segment": Index(
-        kind="network", keys=lambda n: [(n.network_type.value, n.physical_network, n.segmentation_id)]
-    ),
-    "network.segment_block": Index(
-        kind="network",
-        keys=lambda n: [(n.network_type.value, block_of(n.segmentation_id))] if n.segmentation_id else [],
-    ),
-    "subnet.network": Index(kind="subnet", keys=lambda s: [s.network_id]),
-    "port.network": Index(kind="port", keys=lambda p: [p.network_id]),
-    "port.host": Index(kind="port", keys=lambda p: [p.host] if p.host else []),
-    "port.network_host": Index(kind="port", keys=lambda p: [(p.network_id, p.host)] if p.is_bound else []),
-    "port.device": Index(kind="port", keys=lambda p: [p.device_id] if p.device_id else []),
-    "port.dhcp": Index(kind="port", keys=lambda p: [p.network_id] if p.device_owner == OWNER_DHCP else []),
-    "port.dhcp_host": Index(kind="port", keys=lambda p: [p.host] if p.device_owner == OWNER_DHCP else []),
-    "port.group": Index(kind="port", keys=lambda p: p.security_groups),
-    "port.group_host": Index(
-        kind="port", keys=lambda p: [(group, p.host) for group in p.security_groups] if p.is_bound else []
-    ),
-    "port.subnet": Index(kind="port", keys=lambda p: {f.subnet_id for f in p.fixed_ips}),
-    "port.address": Index(kind="port", keys=lambda p: [(f.subnet_id, f.ip_address) for f in p.fixed_ips]),
-    "port.address_block": Index(
-        kind="port", keys=lambda p: {(f.subnet_id, block_of(int(IPv4Address(f.ip_address)))) for f in p.fixed_ips}
-    ),
-    "port.mac": Index(kind="port", keys=lambda p: [(p.network_id, p.mac_address)]),
-    "port.failed": Index(kind="port", keys=lambda p: [p.host] if p.vif_type == model.VIF_BINDING_FAILED else []),
-    "router.host": Index(kind="router", keys=lambda r: [r.host] if r.host else []),
-    "floatingip.router": Index(kind="floatingip", keys=lambda f: [f.router_id] if f.router_id else []),
-    "floatingip.port": Index(kind="floatingip", keys=lambda f: [f.port_id] if f.port_id else []),
-    "security_group.default": Index(
-        kind="security_group", keys=lambda g: [g.project_id] if g.name == "default" else []
-    ),
-    "security_group_rule.group": Index(kind="security_group_rule", keys=lambda r: [r.security_group_id]),
-    "security_group_rule.remote": Index(
-        kind="security_group_rule", keys=lambda r: [r.remote_group_id] if r.remote_group_id else []
-    ),
-    "host.role": Index(kind="host", keys=lambda h: h.roles),
-    "host.vtep": Index(kind="host", keys=lambda h: [h.vtep_ip] if h.vtep_ip else []),
-    "agent.host": Index(kind="agent", keys=lambda a: [a.host]),
-}
+NETWORKS_BY_SEGMENT: Final = Index(
+    model.Network, lambda n: [(n.network_type.value, n.physical_network, n.segmentation_id)]
+)
+NETWORKS_BY_SEGMENT_BLOCK: Final = Index(
+    model.Network, lambda n: [(n.network_type.value, block_of(n.segmentation_id))] if n.segmentation_id else []
+)
+SUBNETS_BY_NETWORK: Final = Index(model.Subnet, lambda s: [s.network_id])
+PORTS_BY_NETWORK: Final = Index(model.Port, lambda p: [p.network_id])
+PORTS_BY_HOST: Final = Index(model.Port, lambda p: [p.host] if p.host else [])
+PORTS_BY_DEVICE: Final = Index(model.Port, lambda p: [p.device_id] if p.device_id else [])
+PORTS_BY_GROUP: Final = Index(model.Port, lambda p: p.security_groups)
+PORTS_BY_SUBNET: Final = Index(model.Port, lambda p: {f.subnet_id for f in p.fixed_ips})
+PORTS_BY_ADDRESS: Final = Index(model.Port, lambda p: [(f.subnet_id, f.ip_address) for f in p.fixed_ips])
+PORTS_BY_ADDRESS_BLOCK: Final = Index(
+    model.Port, lambda p: {(f.subnet_id, block_of(int(IPv4Address(f.ip_address)))) for f in p.fixed_ips}
+)
+PORTS_BY_MAC: Final = Index(model.Port, lambda p: [(p.network_id, p.mac_address)])
+BOUND_PORTS_BY_NETWORK_AND_HOST: Final = Index(model.Port, lambda p: [(p.network_id, p.host)] if p.is_bound else [])
+BOUND_PORTS_BY_GROUP_AND_HOST: Final = Index(
+    model.Port, lambda p: [(group, p.host) for group in p.security_groups] if p.is_bound else []
+)
+FAILED_PORTS_BY_HOST: Final = Index(model.Port, lambda p: [p.host] if p.vif_type == model.VIF_BINDING_FAILED else [])
+DHCP_PORTS_BY_NETWORK: Final = Index(model.Port, lambda p: [p.network_id] if p.device_owner == OWNER_DHCP else [])
+DHCP_PORTS_BY_HOST: Final = Index(model.Port, lambda p: [p.host] if p.device_owner == OWNER_DHCP else [])
+ROUTERS_BY_HOST: Final = Index(model.Router, lambda r: [r.host] if r.host else [])
+FLOATING_IPS_BY_ROUTER: Final = Index(model.FloatingIp, lambda f: [f.router_id] if f.router_id else [])
+FLOATING_IPS_BY_PORT: Final = Index(model.FloatingIp, lambda f: [f.port_id] if f.port_id else [])
+DEFAULT_GROUPS_BY_PROJECT: Final = Index(model.SecurityGroup, lambda g: [g.project_id] if g.name == "default" else [])
+RULES_BY_GROUP: Final = Index(model.SecurityGroupRule, lambda r: [r.security_group_id])
+RULES_BY_REMOTE_GROUP: Final = Index(
+    model.SecurityGroupRule, lambda r: [r.remote_group_id] if r.remote_group_id else []
+)
+HOSTS_BY_ROLE: Final = Index(model.Host, lambda h: h.roles)
+HOSTS_BY_VTEP: Final = Index(model.Host, lambda h: [h.vtep_ip] if h.vtep_ip else [])
+AGENTS_BY_HOST: Final = Index(model.Agent, lambda a: [a.host])
 
+HOSTS_OF_NETWORK: Final[Pairing[HostName]] = Pairing(of=BOUND_PORTS_BY_NETWORK_AND_HOST, half=0)
+NETWORKS_OF_HOST: Final[Pairing[NetworkId]] = Pairing(of=BOUND_PORTS_BY_NETWORK_AND_HOST, half=1)
+HOSTS_OF_GROUP: Final[Pairing[HostName]] = Pairing(of=BOUND_PORTS_BY_GROUP_AND_HOST, half=0)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairing:
-    """Of an index whose keys are pairs: the other halves of the pairs that have a given one."""
+INDEXES: Final[tuple[Index[Any], ...]] = tuple(one for one in tuple(globals().values()) if isinstance(one, Index))
+PAIRINGS: Final[tuple[Pairing[Any], ...]] = tuple(one for one in tuple(globals().values()) if isinstance(one, Pairing))
+"""All that are declared above, so that none can be forgotten."""
 
-    of: str
-    half: int
-    """Which half is given, 0 or 1."""
+EMPTY: Final[Indexes] = dict.fromkeys((*INDEXES, *PAIRINGS), PersistentMap())
 
-
-PAIRINGS: Final[Mapping[str, Pairing]] = {
-    "network.hosts": Pairing(of="port.network_host", half=0),
-    "host.networks": Pairing(of="port.network_host", half=1),
-    "group.hosts": Pairing(of="port.group_host", half=0),
-}
-
-EMPTY: Final[Indexes] = {name: PersistentMap() for name in (*INDEXES, *PAIRINGS)}
-
-_BY_KIND: Final = {
-    kind: tuple((name, index.keys) for name, index in INDEXES.items() if index.kind == kind) for kind in model.KINDS
-}
-_BY_INDEX: Final = {
-    index: tuple((name, pairing.half) for name, pairing in PAIRINGS.items() if pairing.of == index) for index in INDEXES
-}
+_BY_KIND: Final = {kind: tuple(one for one in INDEXES if one.cls is cls) for kind, cls in model.KINDS.items()}
+_BY_INDEX: Final = {one: tuple(pairing for pairing in PAIRINGS if pairing.of is one) for one in INDEXES}
 
 _Moves: TypeAlias = Mapping[Hashable, set[str]]
 """What comes or goes, by the key under which it is found."""
@@ -106,14 +102,14 @@ _Moves: TypeAlias = Mapping[Hashable, set[str]]
 
 def reindexed(
     indexes: Indexes, kind: str, before: Mapping[str, Resource], values: Mapping[str, Resource | None]
-) -> Iterator[tuple[str, Found]]:
+) -> Iterator[tuple[Index[Any] | Pairing[Any], Found]]:
     """The indexes that may stand otherwise when resources of a kind have new values, or None where they go."""
-    for name, keys in _BY_KIND[kind]:
-        old, (gone, come) = indexes[name], _moves(keys, before, values)
-        yield name, (new := _moved(old, gone, come))
-        for pairing, half in _BY_INDEX[name]:
-            parted = _halved((pair for pair in gone if pair not in new), half)
-            joined = _halved((pair for pair in come if pair not in old), half)
+    for index in _BY_KIND[kind]:
+        old, (gone, come) = indexes[index], _moves(index.keys, before, values)
+        yield index, (new := _moved(old, gone, come))
+        for pairing in _BY_INDEX[index]:
+            parted = _halved((pair for pair in gone if pair not in new), pairing.half)
+            joined = _halved((pair for pair in come if pair not in old), pairing.half)
             yield pairing, _moved(indexes[pairing], parted, joined)
 
 

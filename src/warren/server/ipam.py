@@ -11,7 +11,13 @@ from warren.core.ids import MacAddress
 from warren.core.state import FixedIp
 from warren.server import model
 from warren.server.context import new_mac
-from warren.server.indexes import in_open_blocks
+from warren.server.indexes import (
+    PORTS_BY_ADDRESS,
+    PORTS_BY_ADDRESS_BLOCK,
+    PORTS_BY_MAC,
+    SUBNETS_BY_NETWORK,
+    in_open_blocks,
+)
 from warren.server.model import Pool
 from warren.server.snapshot import Snapshot
 
@@ -43,7 +49,7 @@ def _candidates(now: Snapshot, subnet: model.Subnet) -> Iterator[str]:
     """The addresses of the pools, lowest first, without most of those that are taken."""
     for pool in subnet.allocation_pools:
         first, last = int(IPv4Address(pool.start)), int(IPv4Address(pool.end))
-        for number in in_open_blocks(now.index("port.address_block"), subnet.id, first, last):
+        for number in in_open_blocks(now.index(PORTS_BY_ADDRESS_BLOCK), subnet.id, first, last):
             yield str(IPv4Address(number))
 
 
@@ -53,7 +59,7 @@ def first_free(now: Snapshot, subnet: model.Subnet, taken: frozenset[str] = froz
         (
             candidate
             for candidate in _candidates(now, subnet)
-            if candidate not in taken and not now.ids("port.address", (subnet.id, candidate))
+            if candidate not in taken and not now.ids(PORTS_BY_ADDRESS, (subnet.id, candidate))
         ),
         None,
     )
@@ -65,7 +71,7 @@ def any_address(now: Snapshot, network_id: str) -> tuple[FixedIp, ...]:
     Raises:
         Conflict: every subnet is full.
     """
-    subnets = now.find(model.Subnet, "subnet.network", network_id)
+    subnets = now.find(SUBNETS_BY_NETWORK, network_id)
     for subnet in sorted(subnets, key=lambda subnet: (subnet.created_at, subnet.id)):
         if found := first_free(now, subnet):
             return (FixedIp(subnet_id=subnet.id, ip_address=found),)
@@ -108,7 +114,7 @@ def _kept_or_free(now: Snapshot, subnet: model.Subnet, port_id: str | None, chos
 
 
 def _subnet(now: Snapshot, network_id: str, subnet_id: str | None, ip_address: str | None) -> model.Subnet:
-    subnets = now.find(model.Subnet, "subnet.network", network_id)
+    subnets = now.find(SUBNETS_BY_NETWORK, network_id)
     for subnet in subnets:
         if subnet_id == subnet.id or (subnet_id is None and IPv4Address(ip_address or "") in IPv4Network(subnet.cidr)):
             return subnet
@@ -127,11 +133,11 @@ def _require_usable(now: Snapshot, subnet: model.Subnet, ip_address: str, port_i
     is_edge = network.num_addresses > 2 and address in (network.network_address, network.broadcast_address)
     if address not in network or is_edge:
         raise Invalid("InvalidIpForSubnet", f"IP address {ip_address} is not a valid IP for the specified subnet.")
-    if now.ids("port.address", (subnet.id, ip_address)) - {port_id}:
+    if now.ids(PORTS_BY_ADDRESS, (subnet.id, ip_address)) - {port_id}:
         message = f"IP address {ip_address} already allocated in subnet {subnet.id}."
         raise Conflict("IpAddressAlreadyAllocated", message)
 
 
 def free_mac(now: Snapshot, network_id: str) -> MacAddress:
     """A MAC address that no port of the network has."""
-    return next(mac for mac in iter(new_mac, None) if not now.ids("port.mac", (network_id, mac)))
+    return next(mac for mac in iter(new_mac, None) if not now.ids(PORTS_BY_MAC, (network_id, mac)))

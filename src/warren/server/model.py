@@ -308,6 +308,7 @@ KINDS: Final[Mapping[str, type[Resource]]] = {
     )
 }
 
+T = TypeVar("T", bound=Resource)
 R = TypeVar("R", Network, Subnet, Port, Router, FloatingIp, SecurityGroup, SecurityGroupRule)
 
 

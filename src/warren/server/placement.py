@@ -12,6 +12,16 @@ from warren.core.roles import NETWORK_ROLE
 from warren.core.state import OWNER_ROUTER_GATEWAY, OWNER_ROUTER_INTERFACE
 from warren.server import binding, model
 from warren.server.context import Context
+from warren.server.indexes import (
+    AGENTS_BY_HOST,
+    DHCP_PORTS_BY_HOST,
+    DHCP_PORTS_BY_NETWORK,
+    FAILED_PORTS_BY_HOST,
+    FLOATING_IPS_BY_ROUTER,
+    HOSTS_BY_ROLE,
+    PORTS_BY_DEVICE,
+    ROUTERS_BY_HOST,
+)
 from warren.server.snapshot import Change, Snapshot
 
 
@@ -24,7 +34,7 @@ class Candidates:
 
 
 def candidates(now: Snapshot, context: Context) -> Candidates:
-    hosts = [host for host in now.find(model.Host, "host.role", NETWORK_ROLE) if host.id in context.alive]
+    hosts = [host for host in now.find(HOSTS_BY_ROLE, NETWORK_ROLE) if host.id in context.alive]
     return Candidates(
         routers=tuple(host for host in hosts if _in_service(now, host.id, model.L3_AGENT)),
         dhcp=tuple(host for host in hosts if _in_service(now, host.id, model.DHCP_AGENT)),
@@ -32,13 +42,13 @@ def candidates(now: Snapshot, context: Context) -> Candidates:
 
 
 def _in_service(now: Snapshot, host: HostName, agent_type: str) -> bool:
-    agents = now.find(model.Agent, "agent.host", host)
+    agents = now.find(AGENTS_BY_HOST, host)
     return any(agent.agent_type == agent_type and agent.admin_state_up for agent in agents)
 
 
 def router_ports(now: Snapshot, router_id: str) -> list[model.Port]:
     owners = (OWNER_ROUTER_INTERFACE, OWNER_ROUTER_GATEWAY)
-    return [port for port in now.find(model.Port, "port.device", router_id) if port.device_owner in owners]
+    return [port for port in now.find(PORTS_BY_DEVICE, router_id) if port.device_owner in owners]
 
 
 def place_router(now: Snapshot, context: Context, router_id: str, among: Candidates | None = None) -> Change:
@@ -49,7 +59,9 @@ def place_router(now: Snapshot, context: Context, router_id: str, among: Candida
     host = HostName("")
     if ports:
         eligible = [candidate.id for candidate in among.routers]
-        host = _chosen(router.host, eligible, _Fit(now, context, ports), lambda name: len(now.ids("router.host", name)))
+        host = _chosen(
+            router.host, eligible, _Fit(now, context, ports), lambda name: len(now.ids(ROUTERS_BY_HOST, name))
+        )
     if host == router.host:
         settled = router if host else model.revised(router, context.at, status=_hostless(ports))
         return Change.put(settled, *_moved_ports(now, context, ports, host))
@@ -64,7 +76,7 @@ def place_router(now: Snapshot, context: Context, router_id: str, among: Candida
     )
     floating_ips = [
         replace(floating_ip, status=model.DOWN, wanted_at=now.revision + 1)
-        for floating_ip in now.find(model.FloatingIp, "floatingip.router", router_id)
+        for floating_ip in now.find(FLOATING_IPS_BY_ROUTER, router_id)
     ]
     return Change.put(moved, *floating_ips, *_moved_ports(now, context, ports, host))
 
@@ -117,14 +129,14 @@ def place_dhcp(now: Snapshot, context: Context, port: model.Port, among: Candida
     among = among or candidates(now, context)
     eligible = [candidate.id for candidate in among.dhcp]
     fits = _Fit(now, context, [port])
-    host = _chosen(port.host, eligible, fits, lambda name: len(now.ids("port.dhcp_host", name)))
+    host = _chosen(port.host, eligible, fits, lambda name: len(now.ids(DHCP_PORTS_BY_HOST, name)))
     return Change.put(*_moved_ports(now, context, [port], host))
 
 
 def place_all(now: Snapshot, context: Context) -> Change:
     """Every router and DHCP server on an eligible host, every failed binding tried again."""
     change = Change()
-    for host in sorted(context.alive.intersection(now.index("port.failed"))):
+    for host in sorted(context.alive.intersection(now.index(FAILED_PORTS_BY_HOST))):
         change = change.then(Change.put(*binding.rebound(now, context, host)))
     now = now.after(change)
     among = candidates(now, context)
@@ -132,7 +144,7 @@ def place_all(now: Snapshot, context: Context) -> Change:
         if step := now.effective(place_router(now, context, router.id, among)):
             now, change = now.after(step), change.then(step)
     for network in sorted(now.all(model.Network), key=lambda network: network.id):
-        for port in now.find(model.Port, "port.dhcp", network.id):
+        for port in now.find(DHCP_PORTS_BY_NETWORK, network.id):
             if step := now.effective(place_dhcp(now, context, port, among)):
                 now, change = now.after(step), change.then(step)
     return change

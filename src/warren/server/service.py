@@ -18,6 +18,7 @@ from warren.server.config import Config
 from warren.server.context import Context
 from warren.server.hosts import Hosts
 from warren.server.identity import tokens
+from warren.server.indexes import DEFAULT_GROUPS_BY_PROJECT
 from warren.server.narrate import narrate
 from warren.server.policy import Caller
 from warren.server.resources import ApiResource
@@ -90,7 +91,7 @@ class Service:
 
     def _with_default_group(self, now: Snapshot, caller: Caller) -> Snapshot:
         """Clients expect a project's default group to be there before anything else is."""
-        if now.ids("security_group.default", caller.project_id):
+        if now.ids(DEFAULT_GROUPS_BY_PROJECT, caller.project_id):
             return now
         context = self.context(caller)
         return self._commit(caller, lambda now: with_default_group(now, context, caller.project_id))

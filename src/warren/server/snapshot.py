@@ -5,26 +5,12 @@ A snapshot is never changed; `after(change)` gives the next one. Knows no SQL an
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, cast
 
 from warren.server import model
-from warren.server.indexes import EMPTY, Found, Indexes, reindexed
-from warren.server.model import Key, Resource, key_of
+from warren.server.indexes import EMPTY, Found, Half, Index, Indexes, Pairing, reindexed
+from warren.server.model import Key, Resource, T, key_of
 from warren.server.persistent import PersistentMap
-
-T = TypeVar(
-    "T",
-    model.Network,
-    model.Subnet,
-    model.Port,
-    model.Router,
-    model.FloatingIp,
-    model.SecurityGroup,
-    model.SecurityGroupRule,
-    model.Host,
-    model.Agent,
-    model.Settings,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +55,7 @@ class Snapshot:
         self._indexes = indexes or EMPTY
 
     def get(self, cls: type[T], resource_id: str | None) -> T | None:
-        found = self._resources[cls.kind].get(resource_id or "")
-        return found if isinstance(found, cls) else None
+        return self._each(cls).get(resource_id or "")
 
     def of(self, cls: type[T], resource_id: str) -> T:
         """The resource that another one names; it is there.
@@ -78,30 +63,29 @@ class Snapshot:
         Raises:
             KeyError: it is not, which is a broken invariant.
         """
-        found = self._resources[cls.kind][resource_id]
-        assert isinstance(found, cls)
-        return found
+        return self._each(cls)[resource_id]
 
     def all(self, cls: type[T]) -> Iterator[T]:
-        return iter(self._resources[cls.kind].values())  # type: ignore[arg-type]
+        return iter(self._each(cls).values())
 
-    def size(self, cls: type[T]) -> int:
-        return len(self._resources[cls.kind])
+    def index(self, index: Index[Any] | Pairing[Any]) -> Found:
+        return self._indexes[index]
 
-    def index(self, name: str) -> Found:
-        return self._indexes[name]
-
-    def ids(self, index: str, key: Hashable) -> frozenset[Any]:
-        """What the index has under a key: ids of resources, which a host's name is as well."""
+    def ids(self, index: Index[Any], key: Hashable) -> frozenset[str]:
+        """The ids of the resources that the index has under a key."""
         return self._indexes[index].get(key, frozenset())
 
-    def find(self, cls: type[T], index: str, key: Hashable) -> list[T]:
-        """Every resource of `cls` that the index has under `key`, in the order of their ids."""
-        resources = self._resources[cls.kind]
-        return [resources[resource_id] for resource_id in sorted(self.ids(index, key))]  # type: ignore[misc]
+    def others(self, pairing: Pairing[Half], half: str) -> frozenset[Half]:
+        """The other halves of the pairs that have this one."""
+        return self._indexes[pairing].get(half, frozenset())
 
-    def find_one(self, cls: type[T], index: str, key: Hashable) -> T | None:
-        return next(iter(self.find(cls, index, key)), None)
+    def find(self, index: Index[T], key: Hashable) -> list[T]:
+        """Every resource that the index has under a key, in the order of their ids."""
+        resources = self._each(index.cls)
+        return [resources[resource_id] for resource_id in sorted(self.ids(index, key))]
+
+    def find_one(self, index: Index[T], key: Hashable) -> T | None:
+        return next(iter(self.find(index, key)), None)
 
     def at(self, key: Key) -> Resource | None:
         return self._resources[key.kind].get(key.id)
@@ -126,3 +110,7 @@ class Snapshot:
             indexes.update(reindexed(self._indexes, kind, resources[kind], values))
             resources[kind] = resources[kind].with_changes(values)
         return Snapshot(self.revision if revision is None else revision, resources, indexes)
+
+    def _each(self, cls: type[T]) -> PersistentMap[str, T]:
+        """The resources of one class by id. Under a kind stands nothing but what is of its class."""
+        return cast("PersistentMap[str, T]", self._resources[cls.kind])

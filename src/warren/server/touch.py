@@ -21,6 +21,7 @@ from warren.server.hostview import (
     sharing_with,
     told_port,
 )
+from warren.server.indexes import DHCP_PORTS_BY_NETWORK, HOSTS_OF_GROUP, RULES_BY_REMOTE_GROUP
 from warren.server.snapshot import Change, Snapshot
 
 Touched: TypeAlias = dict[HostName, set[str]]
@@ -105,7 +106,7 @@ def _by_port(now: Snapshot, port: model.Port) -> Concerned:
 
 def _by_dhcp(now: Snapshot, network_id: NetworkId) -> Concerned:
     """The host of the network's DHCP server."""
-    yield from ((port.host, (f"dhcp/{network_id}",)) for port in now.find(model.Port, "port.dhcp", network_id))
+    yield from ((port.host, (f"dhcp/{network_id}",)) for port in now.find(DHCP_PORTS_BY_NETWORK, network_id))
 
 
 def _by_presence(now: Snapshot, host: HostName, network_id: NetworkId) -> Concerned:
@@ -118,7 +119,7 @@ def _by_presence(now: Snapshot, host: HostName, network_id: NetworkId) -> Concer
 
 def _by_group(now: Snapshot, group_id: GroupId) -> Concerned:
     """Hosts with a port in the group, or in one whose rules name it."""
-    naming = now.find(model.SecurityGroupRule, "security_group_rule.remote", group_id)
+    naming = now.find(RULES_BY_REMOTE_GROUP, group_id)
     keys = group_keys(now, group_id)
     groups = {group_id, *(rule.security_group_id for rule in naming)}
-    yield from ((host, keys) for host in set().union(*(now.ids("group.hosts", group) for group in groups)))
+    yield from ((host, keys) for host in set().union(*(now.others(HOSTS_OF_GROUP, group) for group in groups)))

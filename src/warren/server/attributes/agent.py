@@ -6,10 +6,10 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from warren.core.ids import HostName
-from warren.core.state import OWNER_DHCP
 from warren.server import model
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import Attribute, Table
+from warren.server.indexes import DHCP_PORTS_BY_HOST, PORTS_BY_HOST, ROUTERS_BY_HOST
 from warren.server.snapshot import Snapshot
 
 _BINARIES: Final = {
@@ -59,10 +59,9 @@ def _configurations(now: Snapshot, agent: AgentRow) -> dict[str, Any]:
     host = _host(now, agent)
     problems = {"errors": list(host.errors), "objects_in_error": _in_error(now, host)}
     if agent.agent_type == model.L3_AGENT:
-        return {"agent_mode": "legacy", "routers": len(now.ids("router.host", host.id)), **problems}
+        return {"agent_mode": "legacy", "routers": len(now.ids(ROUTERS_BY_HOST, host.id)), **problems}
     if agent.agent_type == model.DHCP_AGENT:
-        servers = [port for port in now.find(model.Port, "port.host", host.id) if port.device_owner == OWNER_DHCP]
-        return {"dhcp_driver": "dnsmasq", "networks": len(servers), **problems}
+        return {"dhcp_driver": "dnsmasq", "networks": len(now.ids(DHCP_PORTS_BY_HOST, host.id)), **problems}
     return {
         "tunneling_ip": host.vtep_ip,
         "tunnel_types": [kind.value for kind in host.tunnel_types],
@@ -72,15 +71,15 @@ def _configurations(now: Snapshot, agent: AgentRow) -> dict[str, Any]:
         "plug": host.plug.value,
         "roles": list(host.roles),
         "version": host.version,
-        "devices": len(now.ids("port.host", host.id)),
+        "devices": len(now.ids(PORTS_BY_HOST, host.id)),
         **problems,
     }
 
 
 def _in_error(now: Snapshot, host: model.Host) -> dict[str, str]:
     """What the host could not do or refused, by object, with the reason."""
-    ports = {f"port/{port.id}": port.reason for port in now.find(model.Port, "port.host", host.id)}
-    routers = {f"router/{router.id}": router.reason for router in now.find(model.Router, "router.host", host.id)}
+    ports = {f"port/{port.id}": port.reason for port in now.find(PORTS_BY_HOST, host.id)}
+    routers = {f"router/{router.id}": router.reason for router in now.find(ROUTERS_BY_HOST, host.id)}
     return {key: reason for key, reason in {**ports, **routers}.items() if reason}
 
 

@@ -7,13 +7,14 @@ from warren.server import model
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import UNSET, Attribute, Table
 from warren.server.attributes.common import ADMIN_STATE, DESCRIPTION, ID, NAME, OWNER, STAMPS, TAGS
+from warren.server.indexes import SUBNETS_BY_NETWORK
 from warren.server.snapshot import Snapshot
 
 _TYPES: Final = parse.one_of(*(kind.value for kind in NetworkType))
 
 
 def _subnets(now: Snapshot, network: model.Network) -> list[str]:
-    return sorted(now.ids("subnet.network", network.id))
+    return sorted(now.ids(SUBNETS_BY_NETWORK, network.id))
 
 
 def _status(_now: Snapshot, network: model.Network) -> str:

@@ -8,6 +8,7 @@ from warren.server import model
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import REQUIRED, Attribute, Table
 from warren.server.attributes.common import DESCRIPTION, ID, NAME, OWNER, STAMPS, TAGS
+from warren.server.indexes import RULES_BY_GROUP
 from warren.server.snapshot import Snapshot
 
 
@@ -41,7 +42,7 @@ def ip_prefix(value: Any) -> str | None:
 
 
 def _rules(now: Snapshot, group: model.SecurityGroup) -> list[dict[str, Any]]:
-    return [rule_view(now, rule) for rule in now.find(model.SecurityGroupRule, "security_group_rule.group", group.id)]
+    return [rule_view(now, rule) for rule in now.find(RULES_BY_GROUP, group.id)]
 
 
 SECURITY_GROUP: Final[Table] = {

@@ -6,11 +6,11 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from warren.core.errors import Forbidden, NotFound
-from warren.core.state import OWNER_DHCP
 from warren.server import model, query
 from warren.server.http.answers import json
 from warren.server.http.call import Call, Handler
 from warren.server.identity import api as identity_api
+from warren.server.indexes import DHCP_PORTS_BY_HOST, DHCP_PORTS_BY_NETWORK, ROUTERS_BY_HOST
 from warren.server.policy import require_admin
 from warren.server.resources import EXTENSIONS, RESOURCES, ApiResource
 
@@ -174,7 +174,7 @@ def hosting(kind: str) -> Handler:
         require_admin(caller, "get_l3-agents" if kind == "router" else "get_dhcp-agents")
         now = call.service.store.current()
         router = now.get(model.Router, call.path["id"])
-        server = now.find_one(model.Port, "port.dhcp", call.path["id"])
+        server = now.find_one(DHCP_PORTS_BY_NETWORK, call.path["id"])
         host = (router.host if router else "") if kind == "router" else (server.host if server else "")
         found, _ = call.service.listed(caller, agents, [("host", host), ("agent_type", agent_type)])
         return json({"agents": found})
@@ -184,8 +184,7 @@ def hosting(kind: str) -> Handler:
 
 def hosted(kind: str) -> Handler:
     """`GET /v2.0/agents/<id>/l3-routers` and `…/dhcp-networks`: what an agent runs."""
-    name, index = ("router", "router.host") if kind == "router" else ("network", "")
-    resource = next(one for one in RESOURCES if one.name == name)
+    resource = next(one for one in RESOURCES if one.name == kind)
 
     def listed(call: Call) -> Response:
         caller = call.identity().caller
@@ -194,16 +193,12 @@ def hosted(kind: str) -> Handler:
         agent = now.get(model.Agent, call.path["id"])
         if agent is None:
             raise NotFound("AgentNotFound", f"Agent {call.path['id']} could not be found.")
-        ids = set(now.ids(index, agent.host)) if index else _dhcp_networks(call, agent.host)
+        served = {port.network_id for port in now.find(DHCP_PORTS_BY_HOST, agent.host)}
+        ids = now.ids(ROUTERS_BY_HOST, agent.host) if kind == "router" else served
         found = [one for one in call.service.listed(caller, resource, [])[0] if one["id"] in ids]
         return json({resource.collection: found})
 
     return listed
-
-
-def _dhcp_networks(call: Call, host: str) -> set[str]:
-    ports = call.service.store.current().find(model.Port, "port.host", host)
-    return {port.network_id for port in ports if port.device_owner == OWNER_DHCP}
 
 
 Methods = dict[str, Callable[[Call], Response]]

@@ -6,6 +6,7 @@ from warren.core.errors import Conflict
 from warren.server import model
 from warren.server.attributes.attribute import Asked
 from warren.server.context import Context
+from warren.server.indexes import AGENTS_BY_HOST
 from warren.server.placement import place_all
 from warren.server.policy import require_admin
 from warren.server.rules.found import visible
@@ -32,6 +33,6 @@ def delete(now: Snapshot, context: Context, agent_id: str) -> Change:
         raise Conflict("AgentInUse", f"Agent {agent.id} is alive on host {agent.host}; stop it first.")
     change = Change.delete(agent)
     host = now.get(model.Host, agent.host)
-    if host and len(now.ids("agent.host", agent.host)) == 1:
+    if host and len(now.ids(AGENTS_BY_HOST, agent.host)) == 1:
         change = change.then(Change.delete(host))
     return change.then(place_all(now.after(change), context))

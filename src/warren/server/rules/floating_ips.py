@@ -8,6 +8,7 @@ from warren.core.state import OWNER_FLOATING_IP, OWNER_ROUTER_INTERFACE, FixedIp
 from warren.server import ipam, model
 from warren.server.attributes.attribute import Asked
 from warren.server.context import Context, new_id
+from warren.server.indexes import FLOATING_IPS_BY_PORT, PORTS_BY_SUBNET
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.snapshot import Change, Snapshot
 
@@ -108,7 +109,7 @@ def _target(
         raise Invalid("BadRequest", message)
     address = _fixed_address(port, fixed)
     router_id = _router_between(now, floating_ip, port, address)
-    for other in now.find(model.FloatingIp, "floatingip.port", port.id):
+    for other in now.find(FLOATING_IPS_BY_PORT, port.id):
         is_same = (other.fixed_ip_address, other.floating_network_id) == (
             address.ip_address,
             floating_ip.floating_network_id,
@@ -144,7 +145,7 @@ def _router_between(now: Snapshot, floating_ip: model.FloatingIp, port: model.Po
     """
     external_network_id = floating_ip.floating_network_id
     gateway_ip = now.of(model.Subnet, address.subnet_id).gateway_ip
-    ports = now.find(model.Port, "port.subnet", address.subnet_id)
+    ports = now.find(PORTS_BY_SUBNET, address.subnet_id)
     own = []
     for interface in (port for port in ports if port.device_owner == OWNER_ROUTER_INTERFACE):
         router = now.get(model.Router, interface.device_id)

@@ -7,7 +7,8 @@ from warren.core.errors import Forbidden, NotFound
 from warren.server import model, policy
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context
-from warren.server.snapshot import Snapshot, T
+from warren.server.model import T
+from warren.server.snapshot import Snapshot
 
 _NOT_FOUND: Final = {
     model.Network: ("NetworkNotFound", "Network"),

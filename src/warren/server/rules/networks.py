@@ -10,7 +10,13 @@ from warren.server import model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.attributes.port import AUTO_DELETED
 from warren.server.context import Context, new_id
-from warren.server.indexes import in_open_blocks
+from warren.server.indexes import (
+    NETWORKS_BY_SEGMENT,
+    NETWORKS_BY_SEGMENT_BLOCK,
+    PORTS_BY_NETWORK,
+    SUBNETS_BY_NETWORK,
+    in_open_blocks,
+)
 from warren.server.rules.found import named, owned, project_of
 from warren.server.rules.security_groups import with_default_group
 from warren.server.snapshot import Change, Snapshot
@@ -78,23 +84,23 @@ def delete(now: Snapshot, context: Context, network_id: str) -> Change:
         Conflict: somebody's port is on it.
     """
     network = owned(now, model.Network, network_id, context)
-    ports = now.find(model.Port, "port.network", network.id)
+    ports = now.find(PORTS_BY_NETWORK, network.id)
     if holders := [port for port in ports if port.device_owner not in AUTO_DELETED]:
         raise Conflict(
             "NetworkInUse",
             f"Unable to complete operation on network {network.id}. There are one or more ports still in use on the "
             f"network{named(now, context, holders)}.",
         )
-    return Change.delete(*ports, *now.find(model.Subnet, "subnet.network", network.id), network)
+    return Change.delete(*ports, *now.find(SUBNETS_BY_NETWORK, network.id), network)
 
 
 def _external_use(now: Snapshot, network: model.Network) -> bool:
     owners = (OWNER_ROUTER_GATEWAY, OWNER_FLOATING_IP)
-    return any(port.device_owner in owners for port in now.find(model.Port, "port.network", network.id))
+    return any(port.device_owner in owners for port in now.find(PORTS_BY_NETWORK, network.id))
 
 
 def _foreign_use(now: Snapshot, network: model.Network) -> bool:
-    ports = now.find(model.Port, "port.network", network.id)
+    ports = now.find(PORTS_BY_NETWORK, network.id)
     return any(port.project_id not in ("", network.project_id) for port in ports)
 
 
@@ -122,7 +128,7 @@ def _segment(now: Snapshot, context: Context, asked: Asked) -> tuple[NetworkType
 
 def _segmentation_id(now: Snapshot, context: Context, network_type: NetworkType, asked: int | None) -> SegmentationId:
     def is_free(number: int) -> bool:
-        return not now.ids("network.segment", (network_type.value, None, number))
+        return not now.ids(NETWORKS_BY_SEGMENT, (network_type.value, None, number))
 
     if asked is not None:
         if asked > _MOST_SEGMENT[network_type]:
@@ -132,7 +138,7 @@ def _segmentation_id(now: Snapshot, context: Context, network_type: NetworkType,
             raise Conflict("TunnelIdInUse", f"Unable to create the network. The tunnel ID {asked} is in use.")
         return SegmentationId(asked)
     first, last = context.offer.segment_ranges[network_type]
-    numbers = in_open_blocks(now.index("network.segment_block"), network_type.value, first, last)
+    numbers = in_open_blocks(now.index(NETWORKS_BY_SEGMENT_BLOCK), network_type.value, first, last)
     found = next(filter(is_free, numbers), None)
     if found is None:
         message = "Unable to create the network. No tenant network is available for allocation."
@@ -155,7 +161,7 @@ def _physical(
         )
     if network_type is NetworkType.VLAN and not 1 <= (number or 0) <= 4094:
         raise Invalid("InvalidInput", "Invalid input for operation: segmentation_id out of range (1 through 4094).")
-    if now.ids("network.segment", (network_type.value, name, number)):
+    if now.ids(NETWORKS_BY_SEGMENT, (network_type.value, name, number)):
         if network_type is NetworkType.FLAT:
             message = f"Unable to create the flat network. Physical network {name} is in use."
             raise Conflict("FlatNetworkInUse", message)

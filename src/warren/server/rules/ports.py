@@ -9,6 +9,7 @@ from warren.core.state import OWNER_DHCP, OWNER_FLOATING_IP, OWNER_ROUTER_GATEWA
 from warren.server import binding, ipam, model, policy
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id
+from warren.server.indexes import DEFAULT_GROUPS_BY_PROJECT, FLOATING_IPS_BY_PORT, PORTS_BY_MAC
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.rules.security_groups import require_groups, with_default_group
 from warren.server.snapshot import Change, Snapshot
@@ -135,7 +136,7 @@ def detached(now: Snapshot, context: Context, port: model.Port, kept: tuple[str,
     """The floating IPs of a port, but for those on an address that it keeps, with nothing behind them any more."""
     return [
         model.revised(floating_ip, context.at, port_id=None, fixed_ip_address=None, router_id=None, status=model.DOWN)
-        for floating_ip in now.find(model.FloatingIp, "floatingip.port", port.id)
+        for floating_ip in now.find(FLOATING_IPS_BY_PORT, port.id)
         if floating_ip.fixed_ip_address not in kept
     ]
 
@@ -173,7 +174,7 @@ def _keep_service(port: model.Port, asked: Asked) -> None:
 def _free_mac(now: Snapshot, network_id: str, asked: Any) -> Any:
     if asked is UNSET:
         return ipam.free_mac(now, network_id)
-    if now.ids("port.mac", (network_id, asked)):
+    if now.ids(PORTS_BY_MAC, (network_id, asked)):
         message = f"Unable to complete operation for network {network_id}. The mac address {asked} is in use."
         raise Conflict("MacAddressInUse", message)
     return asked
@@ -193,7 +194,7 @@ def _security(
     if not is_secured:
         return False, (), Change()
     change = with_default_group(now, context, project_id)
-    default = now.after(change).find_one(model.SecurityGroup, "security_group.default", project_id)
+    default = now.after(change).find_one(DEFAULT_GROUPS_BY_PROJECT, project_id)
     return True, (default.id,) if default else (), change
 
 

@@ -12,6 +12,14 @@ from warren.core.roles import NETWORK_ROLE
 from warren.core.state import NetworkType, Plug
 from warren.server import model
 from warren.server.context import Context, new_id
+from warren.server.indexes import (
+    AGENTS_BY_HOST,
+    DHCP_PORTS_BY_NETWORK,
+    FLOATING_IPS_BY_ROUTER,
+    HOSTS_BY_VTEP,
+    PORTS_BY_HOST,
+    ROUTERS_BY_HOST,
+)
 from warren.server.placement import place_all
 from warren.server.snapshot import Change, Snapshot
 from warren.sync.messages import ObjectStatus, Report
@@ -68,7 +76,7 @@ def _check_vtep_is_free(now: Snapshot, context: Context, host: HostName, vtep_ip
     known = now.get(model.Host, host)
     if known and known.vtep_ip == vtep_ip:
         return
-    for other in now.find(model.Host, "host.vtep", vtep_ip):
+    for other in now.find(HOSTS_BY_VTEP, vtep_ip):
         if other.id in context.alive:
             message = f"host {other.id}, whose agent is alive, has the tunnel address {vtep_ip}: give {host} its own"
             raise Conflict("Conflict", message)
@@ -88,7 +96,7 @@ def _host(now: Snapshot, context: Context, host: HostName, said: Report) -> Chan
         errors=said.errors,
     )
     types = [model.OVS_AGENT, *([model.L3_AGENT, model.DHCP_AGENT] if NETWORK_ROLE in said.roles else [])]
-    rows = {agent.agent_type: agent for agent in now.find(model.Agent, "agent.host", host)}
+    rows = {agent.agent_type: agent for agent in now.find(AGENTS_BY_HOST, host)}
     new = [
         model.Agent(id=new_id(), host=host, agent_type=agent_type, created_at=context.at)
         for agent_type in types
@@ -103,7 +111,7 @@ def _abilities(now: Snapshot, host: HostName) -> object:
     """What decides what may run on a host: not when its agent was started, nor what is wrong there at the moment."""
     there = now.get(model.Host, host)
     described = there and (there.roles, there.tunnel_types, there.bridge_mappings, there.plug)
-    return described, now.ids("agent.host", host)
+    return described, now.ids(AGENTS_BY_HOST, host)
 
 
 def _ports(now: Snapshot, context: Context, host: HostName, said: Report) -> tuple[Change, list[str]]:
@@ -113,13 +121,13 @@ def _ports(now: Snapshot, context: Context, host: HostName, said: Report) -> tup
         kind, _, object_id = key.partition("/")
         if kind not in ("port", "dhcp"):
             continue
-        port = now.get(model.Port, object_id) if kind == "port" else now.find_one(model.Port, "port.dhcp", object_id)
+        port = now.get(model.Port, object_id) if kind == "port" else now.find_one(DHCP_PORTS_BY_NETWORK, object_id)
         if port is None or port.host != host or not port.is_bound:
             foreign.append(key)
         elif kind == "port" or status.status == "error":
             statuses[port.id] = status
     if said.complete:
-        for port_id in now.ids("port.host", host):
+        for port_id in now.ids(PORTS_BY_HOST, host):
             statuses.setdefault(port_id, ObjectStatus(status="absent"))
     changed = (_port(now.of(model.Port, port_id), context, status) for port_id, status in statuses.items())
     return Change.put(*(port for port in changed if port)), foreign
@@ -133,10 +141,10 @@ def _port(port: model.Port, context: Context, said: ObjectStatus) -> model.Port 
 
 
 def _routers(now: Snapshot, context: Context, host: HostName, said: Report) -> tuple[Change, list[str]]:
-    here = now.ids("router.host", host)
+    here = now.ids(ROUTERS_BY_HOST, host)
     foreign = [key for key in said.objects if key.startswith("router/") and key.partition("/")[2] not in here]
     change = Change()
-    for router in now.find(model.Router, "router.host", host):
+    for router in now.find(ROUTERS_BY_HOST, host):
         status = said.objects.get(f"router/{router.id}")
         if status is None:
             status = ObjectStatus(status="" if said.complete else router.reported, reason=router.reason)
@@ -157,6 +165,6 @@ def _router(router: model.Router, context: Context, said: ObjectStatus, revision
 
 def _floating_ips(now: Snapshot, context: Context, router: model.Router, revision: int) -> Iterable[model.FloatingIp]:
     status = {"wired": model.ACTIVE, "error": model.ERROR}.get(router.reported, model.DOWN)
-    for floating_ip in now.find(model.FloatingIp, "floatingip.router", router.id):
+    for floating_ip in now.find(FLOATING_IPS_BY_ROUTER, router.id):
         if floating_ip.wanted_at <= revision and floating_ip.status != status:
             yield replace(floating_ip, status=status, updated_at=context.at)

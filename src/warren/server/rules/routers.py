@@ -12,6 +12,7 @@ from warren.server import ipam, model, policy
 from warren.server.attributes import parse
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id
+from warren.server.indexes import FLOATING_IPS_BY_PORT, FLOATING_IPS_BY_ROUTER, PORTS_BY_ADDRESS
 from warren.server.placement import place_router, router_ports
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.snapshot import Change, Snapshot
@@ -93,7 +94,7 @@ def delete(now: Snapshot, context: Context, router_id: str) -> Change:
     ports = router_ports(now, router.id)
     if any(port.device_owner == OWNER_ROUTER_INTERFACE for port in ports):
         raise Conflict("RouterInUse", f"Router {router.id} still has ports.")
-    if now.ids("floatingip.router", router.id):
+    if now.ids(FLOATING_IPS_BY_ROUTER, router.id):
         raise Conflict("RouterInUse", f"Router {router.id} still has floating IPs.")
     return Change.delete(router, *ports)
 
@@ -199,7 +200,7 @@ def _forbid_to_tenants(context: Context, wanted: dict[str, Any]) -> None:
 def _without_gateway(now: Snapshot, context: Context, router: model.Router, port: model.Port | None) -> Change:
     if port is None:
         return Change()
-    if now.ids("floatingip.router", router.id):
+    if now.ids(FLOATING_IPS_BY_ROUTER, router.id):
         message = f"Gateway cannot be updated for router {router.id}, since a gateway to external network "
         raise Conflict(
             "RouterExternalGatewayInUseByFloatingIp",
@@ -235,7 +236,7 @@ def _subnet_port(now: Snapshot, context: Context, router: model.Router, subnet_i
     if subnet.gateway_ip is None:
         raise Invalid("BadRequest", "Bad router request: Subnet for router interface must have a gateway IP.")
     _check_no_overlap(now, router, [subnet.id])
-    if now.ids("port.address", (subnet.id, subnet.gateway_ip)):
+    if now.ids(PORTS_BY_ADDRESS, (subnet.id, subnet.gateway_ip)):
         message = f"IP address {subnet.gateway_ip} already allocated in subnet {subnet.id}."
         raise Conflict("IpAddressAlreadyAllocated", message)
     return model.Port(
@@ -257,7 +258,7 @@ def _own_port(now: Snapshot, context: Context, router: model.Router, port_id: st
     if port.device_id or port.device_owner:
         message = f"Unable to complete operation on port {port.id} for network {port.network_id}. Port already has an "
         raise Conflict("PortInUse", f"{message}attached device {port.device_id}.")
-    if now.ids("floatingip.port", port.id):
+    if now.ids(FLOATING_IPS_BY_PORT, port.id):
         raise Conflict("PortInUse", f"Port {port.id} has a floating IP and cannot become a router's interface.")
     if not port.fixed_ips:
         raise Invalid("BadRequest", "Bad router request: Router port must have at least one fixed IP.")
@@ -294,7 +295,7 @@ def _check_no_overlap(
 
 def _require_unused(now: Snapshot, router: model.Router, port: model.Port) -> None:
     subnets = {fixed.subnet_id for fixed in port.fixed_ips}
-    for floating_ip in now.find(model.FloatingIp, "floatingip.router", router.id):
+    for floating_ip in now.find(FLOATING_IPS_BY_ROUTER, router.id):
         target = now.get(model.Port, floating_ip.port_id)
         if target and any(fixed.subnet_id in subnets for fixed in target.fixed_ips):
             message = f"Router interface for subnet {min(subnets)} on router {router.id} cannot be deleted, as it is "

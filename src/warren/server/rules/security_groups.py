@@ -9,6 +9,7 @@ from warren.core.protocols import NUMBERS
 from warren.server import model
 from warren.server.attributes.attribute import Asked
 from warren.server.context import Context, new_id
+from warren.server.indexes import DEFAULT_GROUPS_BY_PROJECT, PORTS_BY_GROUP, RULES_BY_GROUP, RULES_BY_REMOTE_GROUP
 from warren.server.rules.found import owned, project_of, visible
 from warren.server.snapshot import Change, Snapshot
 
@@ -20,7 +21,7 @@ _V6_ONLY: Final = frozenset({"icmpv6", "ipv6-icmp", "ipv6-encap", "ipv6-frag", "
 
 def with_default_group(now: Snapshot, context: Context, project_id: str) -> Change:
     """The project's default group, if it has none yet: all may leave, and the group's own members may enter."""
-    if not project_id or now.ids("security_group.default", project_id):
+    if not project_id or now.ids(DEFAULT_GROUPS_BY_PROJECT, project_id):
         return Change()
     return _new_group(context, project_id, DEFAULT, "Default security group", members_may_enter=True)
 
@@ -58,12 +59,12 @@ def delete(now: Snapshot, context: Context, group_id: str) -> Change:
         Conflict: a port has it, or it is the project's default group.
     """
     group = owned(now, model.SecurityGroup, group_id, context)
-    if now.ids("port.group", group.id):
+    if now.ids(PORTS_BY_GROUP, group.id):
         raise Conflict("SecurityGroupInUse", f"Security Group {group.id} in use.")
     if group.name == DEFAULT and not context.caller.is_admin:
         raise Conflict("SecurityGroupCannotRemoveDefault", "Insufficient rights for removing default security group.")
-    rules = now.find(model.SecurityGroupRule, "security_group_rule.group", group.id)
-    naming = now.find(model.SecurityGroupRule, "security_group_rule.remote", group.id)
+    rules = now.find(RULES_BY_GROUP, group.id)
+    naming = now.find(RULES_BY_REMOTE_GROUP, group.id)
     return Change.delete(*rules, *naming, group)
 
 
@@ -85,7 +86,7 @@ def create_rule(now: Snapshot, context: Context, asked: Asked) -> tuple[str, Cha
         created_at=context.at,
         updated_at=context.at,
     )
-    for other in now.find(model.SecurityGroupRule, "security_group_rule.group", group.id):
+    for other in now.find(RULES_BY_GROUP, group.id):
         if _meaning(other) == _meaning(rule):
             message = f"Security group rule already exists. Rule id is {other.id}."
             raise Conflict("SecurityGroupRuleExists", message)

@@ -8,6 +8,7 @@ from warren.core.state import OWNER_DHCP, OWNER_ROUTER_INTERFACE, FixedIp
 from warren.server import ipam, model
 from warren.server.attributes.attribute import UNSET, Asked
 from warren.server.context import Context, new_id
+from warren.server.indexes import DHCP_PORTS_BY_NETWORK, PORTS_BY_ADDRESS, PORTS_BY_SUBNET, SUBNETS_BY_NETWORK
 from warren.server.model import Pool
 from warren.server.placement import place_dhcp
 from warren.server.rules.found import named, owned, project_of
@@ -68,7 +69,7 @@ def delete(now: Snapshot, context: Context, subnet_id: str) -> Change:
         Conflict: somebody has.
     """
     subnet = owned(now, model.Subnet, subnet_id, context)
-    ports = now.find(model.Port, "port.subnet", subnet.id)
+    ports = now.find(PORTS_BY_SUBNET, subnet.id)
     if holders := [port for port in ports if port.device_owner != OWNER_DHCP]:
         raise Conflict(
             "SubnetInUse",
@@ -81,8 +82,8 @@ def delete(now: Snapshot, context: Context, subnet_id: str) -> Change:
 
 def with_dhcp_server(now: Snapshot, context: Context, network_id: str) -> Change:
     """The network's DHCP port with an address on each DHCP-enabled subnet; gone when there is none."""
-    subnets = [subnet for subnet in now.find(model.Subnet, "subnet.network", network_id) if subnet.enable_dhcp]
-    port = now.find_one(model.Port, "port.dhcp", network_id)
+    subnets = [subnet for subnet in now.find(SUBNETS_BY_NETWORK, network_id) if subnet.enable_dhcp]
+    port = now.find_one(DHCP_PORTS_BY_NETWORK, network_id)
     if not subnets:
         return Change.delete(port) if port else Change()
     if port is None:
@@ -120,7 +121,7 @@ def _check_cidr(now: Snapshot, network: model.Network, cidr: str) -> None:
     wanted = IPv4Network(cidr)
     if wanted.is_multicast or wanted.is_loopback or wanted.prefixlen == 0 or wanted.network_address.is_unspecified:
         raise _invalid(f"{cidr} cannot be a subnet")
-    for other in now.find(model.Subnet, "subnet.network", network.id):
+    for other in now.find(SUBNETS_BY_NETWORK, network.id):
         if wanted.overlaps(IPv4Network(other.cidr)):
             raise _invalid(f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet")
 
@@ -158,7 +159,7 @@ def _check_gateway(gateway_ip: str, cidr: IPv4Network, pools: tuple[Pool, ...]) 
 
 
 def _require_unused_gateway(now: Snapshot, subnet: model.Subnet) -> None:
-    holders = now.find(model.Port, "port.address", (subnet.id, subnet.gateway_ip))
+    holders = now.find(PORTS_BY_ADDRESS, (subnet.id, subnet.gateway_ip))
     if any(port.device_owner == OWNER_ROUTER_INTERFACE for port in holders):
         message = f"Current gateway ip {subnet.gateway_ip} already in use by a router. Unable to update."
         raise Conflict("GatewayIpInUse", message)
