@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from warren.core.errors import DriverError, NotFound, Refused
 from warren.server.http import answers, identity, networking
 from warren.server.http.agents import AgentEndpoints
-from warren.server.http.call import Handler, endpoint
+from warren.server.http.call import Handler, Responder
 from warren.server.http.streams import StateStreams
 from warren.server.http.threads import HASHING, in_thread
 from warren.server.service import Service
@@ -78,10 +78,14 @@ def _routes(
 ) -> list[Route]:
     found = []
     for path, methods in paths.items():
-        pools = {name: HASHING if handler is identity.issue else None for name, handler in methods.items()}
-        by_method = {name: endpoint(service, handler, error, pools[name]) for name, handler in methods.items()}
+        by_method = {name: _endpoint(service, handler, error) for name, handler in methods.items()}
         found.append(Route(path, _by_method(by_method), methods=list(methods)))
     return found
+
+
+def _endpoint(service: Service, handler: Handler, error: answers.ErrorForm) -> answers.Endpoint:
+    pool = HASHING if handler is identity.issue else None
+    return Responder(service=service, handler=handler, error=error, pool=pool).respond
 
 
 def _by_method(endpoints: dict[str, answers.Endpoint]) -> answers.Endpoint:

@@ -95,40 +95,36 @@ async def body_of(request: Request, is_known: Callable[[], bool]) -> bytes:
     return b"".join(chunks)
 
 
-def endpoint(
-    service: Service, handler: Handler, error: answers.ErrorForm, pool: Executor | None = None
-) -> answers.Endpoint:
-    """The framework's form of a handler. It runs in a thread: what it waits for holds up nobody else."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Responder:
+    """A handler in the framework's form. It runs in a thread: what it waits for holds up nobody else."""
 
-    def answer(call: Call) -> Response:
+    service: Service
+    handler: Handler
+    error: answers.ErrorForm
+    pool: Executor | None = None
+
+    async def respond(self, request: Request) -> Response:
+        """Read the request whole, and answer it."""
         try:
-            return handler(call)
-        except Unauthorized as refused:
-            return answers.identity_error(refused)
+            body = await body_of(request, lambda: self._is_known(request))
         except Refused as refused:
-            return error(refused)
-        except DriverError as failed:
-            log.warning("request.unavailable", method=call.method, url=call.url, reason=str(failed))
-            return answers.unavailable()
-        except Exception:
-            log.exception("request.failed", method=call.method, url=call.url)
-            return answers.unexpected()
+            return self.error(refused)
+        call = self._call(request, body)
+        return await in_thread(lambda: self._answer(call), self.pool)
 
-    def is_known(request: Request) -> bool:
+    def _is_known(self, request: Request) -> bool:
         try:
-            service.identify(request.headers.get("x-auth-token", ""))
+            self.service.identify(request.headers.get("x-auth-token", ""))
         except Unauthorized:
             return False
         return True
 
-    async def respond(request: Request) -> Response:
-        try:
-            body = await body_of(request, lambda: is_known(request))
-        except Refused as refused:
-            return error(refused)
-        base_url = service.config.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-        call = Call(
-            service=service,
+    def _call(self, request: Request, body: bytes) -> Call:
+        came_by = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+        base_url = self.service.config.public_url or came_by
+        return Call(
+            service=self.service,
             method=request.method,
             base_url=base_url,
             url=base_url + request.url.path,
@@ -137,6 +133,17 @@ def endpoint(
             headers=request.headers,
             body=body,
         )
-        return await in_thread(lambda: answer(call), pool)
 
-    return respond
+    def _answer(self, call: Call) -> Response:
+        try:
+            return self.handler(call)
+        except Unauthorized as refused:
+            return answers.identity_error(refused)
+        except Refused as refused:
+            return self.error(refused)
+        except DriverError as failed:
+            log.warning("request.unavailable", method=call.method, url=call.url, reason=str(failed))
+            return answers.unavailable()
+        except Exception:
+            log.exception("request.failed", method=call.method, url=call.url)
+            return answers.unexpected()
