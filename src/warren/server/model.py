@@ -72,7 +72,14 @@ class Network:
     updated_at: str = ""
     revision_number: int = 0
 
+    @property
+    def is_default_external(self) -> bool:
+        """Whether it is the one that clients take where they look for an external network themselves."""
+        return self.is_external and self.is_default
+
     def claims(self) -> Iterator[Claim]:
+        if self.is_default_external:
+            yield Claim("default-network", "external")
         if self.network_type.is_tunnelled:
             yield Claim(f"segment/{self.network_type.value}", str(self.segmentation_id))
         else:

@@ -16,6 +16,23 @@ def test_networks_get_segmentation_ids_of_their_own_and_the_mtu_that_fits_the_tu
     assert admin.call("POST", "networks", body).error == "TunnelIdInUse"
 
 
+def test_only_one_external_network_is_the_default_one(admin: Client) -> None:
+    default = {"router:external": True, "is_default": True}
+    inside = admin.create("network", is_default=True)["id"]
+    first = admin.create("network", **default)["id"]
+    second = admin.create("network", router__external=True)["id"]
+    refused = [
+        admin.call("POST", "networks", {"network": default}),
+        admin.call("PUT", f"networks/{second}", {"network": {"is_default": True}}),
+        admin.call("PUT", f"networks/{inside}", {"network": {"router:external": True}}),
+    ]
+    assert {(answer.status, answer.error) for answer in refused} == {(409, "DefaultExternalNetworkExists")}
+    assert [network["id"] for network in admin.list("networks?router:external=True&is_default=True")] == [first]
+    assert admin.call("PUT", f"networks/{first}", {"network": {"is_default": True, "name": "ext"}}).status == 200
+    assert admin.call("PUT", f"networks/{first}", {"network": {"is_default": False}}).status == 200
+    assert admin.call("PUT", f"networks/{second}", {"network": {"is_default": True}}).status == 200
+
+
 def test_a_null_gateway_and_one_left_out_are_different_wishes(admin: Client) -> None:
     network = admin.create("network")["id"]
     plain = admin.create("subnet", network_id=network, ip_version=4, cidr="10.1.0.0/24")

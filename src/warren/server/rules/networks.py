@@ -29,7 +29,8 @@ def create(now: Snapshot, context: Context, asked: Asked) -> tuple[NetworkId, Ch
 
     Raises:
         Invalid: the provider attributes contradict each other or the configuration.
-        Conflict: the segmentation id or physical network is taken, or none is left.
+        Conflict: the segmentation id or physical network is taken, or none is left; or there is a default external
+            network already.
     """
     network_type, physical_network, segmentation_id = _segment(now, context, asked)
     network = model.Network(
@@ -49,6 +50,8 @@ def create(now: Snapshot, context: Context, asked: Asked) -> tuple[NetworkId, Ch
         created_at=context.at,
         updated_at=context.at,
     )
+    if network.is_default_external:
+        _require_no_default(now)
     return network.id, with_default_group(now, context, network.project_id).then(Change.put(network))
 
 
@@ -57,7 +60,8 @@ def update(now: Snapshot, context: Context, network_id: str, asked: Asked) -> Ch
 
     Raises:
         Invalid: the MTU is more than the underlay carries.
-        Conflict: it would no longer be external while routers use it so.
+        Conflict: it would no longer be external while routers use it so; or there is a default external network
+            already.
     """
     network = owned(now, model.Network, network_id, context)
     changes: dict[str, Any] = {("is_external" if name == "router:external" else name): v for name, v in asked.items()}
@@ -74,7 +78,10 @@ def update(now: Snapshot, context: Context, network_id: str, asked: Asked) -> Ch
             "InvalidSharedSetting",
             f"Unable to reconfigure sharing settings for network {network.id}. Multiple projects are using it.",
         )
-    return Change.put(model.revised(network, context.at, **changes))
+    changed = model.revised(network, context.at, **changes)
+    if changed.is_default_external and not network.is_default_external:
+        _require_no_default(now)
+    return Change.put(changed)
 
 
 def delete(now: Snapshot, context: Context, network_id: str) -> Change:
@@ -102,6 +109,12 @@ def _external_use(now: Snapshot, network: model.Network) -> bool:
 def _foreign_use(now: Snapshot, network: model.Network) -> bool:
     ports = now.find(PORTS_BY_NETWORK, network.id)
     return any(port.project_id not in ("", network.project_id) for port in ports)
+
+
+def _require_no_default(now: Snapshot) -> None:
+    if default := next((one for one in now.all(model.Network) if one.is_default_external), None):
+        message = f"A default external network already exists: {default.id}."
+        raise Conflict("DefaultExternalNetworkExists", message)
 
 
 def _mtu(asked: Any, most: int) -> int:

@@ -288,6 +288,7 @@ _CONFLICTS: Final = {
     "mac": ("MacAddressInUse", "The MAC address {value} is in use on its network."),
     "segment": ("TunnelIdInUse", "The segmentation id {value} is in use."),
     "physical": ("FlatNetworkInUse", "The physical network is in use by another network ({value})."),
+    "default-network": ("DefaultExternalNetworkExists", "There is a default {value} network already."),
     "cidr": ("InvalidInput", "The network has a subnet {value} already."),
     "floating": ("FloatingIPPortAlreadyAssociated", "The fixed address {value} has a floating IP already."),
 }
