@@ -5,6 +5,7 @@ Addresses are given lowest first, so that a small network reads well.
 
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
+from typing import TypeAlias
 
 from warren.core.errors import Conflict, Invalid
 from warren.core.ids import MacAddress
@@ -20,6 +21,9 @@ from warren.server.indexes import (
 )
 from warren.server.model import Pool
 from warren.server.snapshot import Snapshot
+
+Wanted: TypeAlias = tuple[str | None, str | None]
+"""An address as a client asks for it: by subnet id, by address, or both."""
 
 
 def default_gateway(cidr: str) -> str | None:
@@ -81,7 +85,7 @@ def any_address(now: Snapshot, network_id: str) -> tuple[FixedIp, ...]:
 
 
 def wanted_addresses(
-    now: Snapshot, network_id: str, wanted: tuple[tuple[str | None, str | None], ...], port_id: str | None = None
+    now: Snapshot, network_id: str, wanted: tuple[Wanted, ...], port_id: str | None = None
 ) -> tuple[FixedIp, ...]:
     """The addresses that a client asked for: by address, by subnet, or both. `port_id` may hold them already.
 

@@ -1,7 +1,6 @@
 """Routers: gateway, interfaces, routes. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from warren.server.snapshot import Change, Snapshot
 
 
 class Interface(NamedTuple):
-    """Answer of add and remove: the router's port, and the subnets it is on."""
+    """A router, and the port of its that came or went."""
 
     router: model.Router
     port: model.Port
@@ -164,29 +163,42 @@ def _gateway(now: Snapshot, context: Context, router: model.Router, wanted: dict
     if not wanted:
         return _without_gateway(now, context, router, present)
     _forbid_to_tenants(context, wanted)
-    network = visible(now, model.Network, wanted["network_id"], context)
-    if not network.is_external:
-        message = f"Bad router request: Network {network.id} is not an external network."
-        raise Invalid("BadRequest", message)
+    network = _external(now, context, wanted["network_id"])
     change = Change()
     if present and present.network_id != network.id:
         change = _without_gateway(now, context, router, present)
         now, present = now.after(change), None
-    fixed = wanted.get("external_fixed_ips")
-    if present is None:
-        present = _gateway_port(now, router, network, context)
-        if not fixed:
-            present = replace(present, fixed_ips=ipam.any_address(now, network.id))
-    if fixed:
-        changed = ipam.wanted_addresses(now, network.id, fixed, present.id)
-        present = model.revised(present, context.at, fixed_ips=changed)
-    if not present.fixed_ips:
+    addresses = _gateway_addresses(now, network, present, wanted.get("external_fixed_ips"))
+    if present:
+        port = model.revised(present, context.at, fixed_ips=addresses)
+    else:
+        port = _gateway_port(now, context, router, network, addresses)
+    _check_no_overlap(now, router, (fixed.subnet_id for fixed in addresses), port.id)
+    is_snat = wanted.get("enable_snat", True)
+    return change.then(
+        Change.put(port, model.revised(router, context.at, gateway_port_id=port.id, enable_snat=is_snat))
+    )
+
+
+def _external(now: Snapshot, context: Context, network_id: str) -> model.Network:
+    network = visible(now, model.Network, network_id, context)
+    if not network.is_external:
+        raise Invalid("BadRequest", f"Bad router request: Network {network.id} is not an external network.")
+    return network
+
+
+def _gateway_addresses(
+    now: Snapshot, network: model.Network, present: model.Port | None, wanted: tuple[ipam.Wanted, ...] | None
+) -> tuple[FixedIp, ...]:
+    """Those that are wanted, or those that the port has; a new one gets any."""
+    if wanted:
+        found = ipam.wanted_addresses(now, network.id, wanted, present.id if present else "")
+    else:
+        found = present.fixed_ips if present else ipam.any_address(now, network.id)
+    if not found:
         message = f"Bad router request: No subnet of external network {network.id} has an address for the router."
         raise Invalid("BadRequest", message)
-    _check_no_overlap(now, router, (fixed.subnet_id for fixed in present.fixed_ips), present.id)
-    is_snat = wanted.get("enable_snat", True)
-    changed_router = model.revised(router, context.at, gateway_port_id=present.id, enable_snat=is_snat)
-    return change.then(Change.put(present, changed_router))
+    return found
 
 
 def _forbid_to_tenants(context: Context, wanted: dict[str, Any]) -> None:
@@ -211,13 +223,16 @@ def _without_gateway(now: Snapshot, context: Context, router: model.Router, port
     )
 
 
-def _gateway_port(now: Snapshot, router: model.Router, network: model.Network, context: Context) -> model.Port:
+def _gateway_port(
+    now: Snapshot, context: Context, router: model.Router, network: model.Network, addresses: tuple[FixedIp, ...]
+) -> model.Port:
     """A gateway's port has no project: it holds an address that is the external network's, not the tenant's."""
     return model.Port(
         id=PortId(new_id()),
         project_id="",
         network_id=network.id,
         mac_address=ipam.free_mac(now, network.id),
+        fixed_ips=addresses,
         device_owner=OWNER_ROUTER_GATEWAY,
         device_id=router.id,
         port_security_enabled=False,
