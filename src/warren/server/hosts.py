@@ -21,7 +21,7 @@ from warren.server.placement import place_all
 from warren.server.policy import Caller
 from warren.server.presence import Presence, alive_when_last_heard
 from warren.server.rules import reports
-from warren.server.snapshot import Change, Snapshot
+from warren.server.snapshot import Snapshot
 from warren.server.store.store import Rule, Store
 from warren.sync.messages import Report
 
@@ -67,18 +67,12 @@ class Hosts:
             self._heard[host] = time.time()
             self._unwritten.add(host)
         context = self.context(NOBODY)
-        foreign: list[str] = []
-
-        def rule(now: Snapshot) -> Change:
-            reported = reports.report(now, context, host, said)
-            foreign[:] = reported.foreign
-            return reported.change
-
         now = self._store.snapshot
-        if now.effective(rule(now)):
-            self._commit(rule)
-        if foreign:
-            log.warning("report.foreign", host=host, ignored=sorted(foreign))
+        reported = reports.report(now, context, host, said)
+        if now.effective(reported.change):
+            self._commit(lambda now: reports.report(now, context, host, said).change)
+        if reported.foreign:
+            log.warning("report.foreign", host=host, ignored=sorted(reported.foreign))
 
     def exchange_heartbeats(self) -> None:
         """Write down who reported here, and read who reported to other servers on this database.

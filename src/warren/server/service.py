@@ -13,7 +13,7 @@ from warren.core.errors import Invalid
 from warren.server import model, policy, query
 from warren.server.attributes.agent import agent_row
 from warren.server.attributes.attribute import on_create, on_update, shown
-from warren.server.attributes.router import ROUTER
+from warren.server.attributes.router import ROUTER, interface_view
 from warren.server.config import Config
 from warren.server.context import Context
 from warren.server.hosts import Hosts
@@ -26,7 +26,7 @@ from warren.server.rules import routers
 from warren.server.rules.found import visible
 from warren.server.rules.security_groups import with_default_group
 from warren.server.snapshot import Change, Snapshot
-from warren.server.store.store import Rule, Store
+from warren.server.store.store import Answer, AnsweringRule, Rule, Store
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -56,10 +56,14 @@ class Service:
         return self.hosts.context(caller)
 
     def _commit(self, caller: Caller, rule: Rule) -> Snapshot:
-        commit = self.store.commit(rule)
+        return self._ask(caller, lambda now: (None, rule(now)))[1]
+
+    def _ask(self, caller: Caller, rule: AnsweringRule[Answer]) -> tuple[Answer, Snapshot]:
+        """Store what the rule wants; its answer, and the snapshot after."""
+        answer, commit = self.store.ask(rule)
         for event, fields in narrate(commit.before, commit.after, commit.change):
             log.info(event, **fields, user=caller.user_id, project=caller.project_id, revision=commit.after.revision)
-        return commit.after
+        return answer, commit.after
 
     # Reading
 
@@ -117,23 +121,19 @@ class Service:
             raise Invalid("HTTPBadRequest", f"A {resource.name} cannot be created.")
         context = self.context(caller)
         asked = [on_create(resource.table, body, caller) for body in bodies]
-        ids: list[str] = []
 
-        def rule(now: Snapshot) -> Change:
-            ids.clear()
+        def rule(now: Snapshot) -> tuple[list[str], Change]:
+            ids = []
             change = step = Change()
             for one in asked:
                 now = now.after(step)
                 resource_id, step = create(now, context, one)
                 ids.append(resource_id)
                 change = change.then(step)
-            return change
+            return ids, change
 
-        after = self._commit(caller, rule)
-        return [
-            shown(resource.table, after, after.of(resource.cls, resource_id), caller, frozenset())
-            for resource_id in ids
-        ]
+        ids, after = self._ask(caller, rule)
+        return [shown(resource.table, after, after.of(resource.cls, one), caller, frozenset()) for one in ids]
 
     def update(self, caller: Caller, resource: ApiResource, resource_id: str, body: Any) -> dict[str, Any]:
         """Change a resource.
@@ -141,9 +141,7 @@ class Service:
         Raises:
             Refused: the first reason not to.
         """
-        context = self.context(caller)
-        visible(self.store.current(), resource.cls, resource_id, context)
-        policy.require_writer(caller, f"update_{resource.name}")
+        context = self._to_change(caller, resource.cls, resource_id, f"update_{resource.name}")
         asked = on_update(resource.table, body, caller)
         after = self._commit(caller, lambda now: resource.update(now, context, resource_id, asked))
         changed = self._reading(resource)(after.of(resource.cls, resource_id))
@@ -155,9 +153,7 @@ class Service:
         Raises:
             Refused: the first reason not to.
         """
-        context = self.context(caller)
-        visible(self.store.current(), resource.cls, resource_id, context)
-        policy.require_writer(caller, f"delete_{resource.name}")
+        context = self._to_change(caller, resource.cls, resource_id, f"delete_{resource.name}")
         self._commit(caller, lambda now: resource.delete(now, context, resource_id))
 
     def router_interface(self, caller: Caller, router_id: str, body: Any, *, is_added: bool) -> dict[str, Any]:
@@ -166,29 +162,11 @@ class Service:
         Raises:
             Refused: the first reason not to.
         """
-        context = self.context(caller)
-        visible(self.store.current(), model.Router, router_id, context)
-        policy.require_writer(caller, "add_router_interface" if is_added else "remove_router_interface")
+        action = "add_router_interface" if is_added else "remove_router_interface"
+        context = self._to_change(caller, model.Router, router_id, action)
         ask = routers.add_interface if is_added else routers.remove_interface
-        found: list[routers.Interface] = []
-
-        def rule(now: Snapshot) -> Change:
-            interface, change = ask(now, context, router_id, body)
-            found[:] = [interface]
-            return change
-
-        self._commit(caller, rule)
-        router, port = found[0]
-        subnet_ids = [fixed.subnet_id for fixed in port.fixed_ips]
-        return {
-            "id": router.id,
-            "project_id": router.project_id,
-            "tenant_id": router.project_id,
-            "port_id": port.id,
-            "network_id": port.network_id,
-            "subnet_id": subnet_ids[0] if subnet_ids else None,
-            "subnet_ids": subnet_ids,
-        }
+        interface, _ = self._ask(caller, lambda now: ask(now, context, router_id, body))
+        return interface_view(interface.router, interface.port)
 
     def router_routes(self, caller: Caller, router_id: str, body: Any, *, is_added: bool) -> dict[str, Any]:
         """`add_extraroutes` and `remove_extraroutes`.
@@ -196,10 +174,20 @@ class Service:
         Raises:
             Refused: the first reason not to.
         """
-        context = self.context(caller)
-        visible(self.store.current(), model.Router, router_id, context)
-        policy.require_writer(caller, "update_router")
+        context = self._to_change(caller, model.Router, router_id, "update_router")
         routes = on_update({"routes": ROUTER["routes"]}, body, caller).get("routes", ())
         ask = routers.add_routes if is_added else routers.remove_routes
         after = self._commit(caller, lambda now: ask(now, context, router_id, routes))
         return shown(ROUTER, after, after.of(model.Router, router_id), caller, frozenset())
+
+    def _to_change(self, caller: Caller, cls: type[Any], resource_id: str, action: str) -> Context:
+        """The circumstances of a request to change one resource.
+
+        Raises:
+            NotFound: it is not there for this caller, whatever the caller may do.
+            Forbidden: the caller may only read.
+        """
+        context = self.context(caller)
+        visible(self.store.current(), cls, resource_id, context)
+        policy.require_writer(caller, action)
+        return context

@@ -20,6 +20,20 @@ def _gateway(now: Snapshot, router: model.Router) -> dict[str, Any] | None:
     }
 
 
+def interface_view(router: model.Router, port: model.Port) -> dict[str, Any]:
+    """What a client is told of a router's interface when it comes or goes."""
+    subnet_ids = [fixed.subnet_id for fixed in port.fixed_ips]
+    return {
+        "id": router.id,
+        "project_id": router.project_id,
+        "tenant_id": router.project_id,
+        "port_id": port.id,
+        "network_id": port.network_id,
+        "subnet_id": subnet_ids[0] if subnet_ids else None,
+        "subnet_ids": subnet_ids,
+    }
+
+
 ROUTER: Final[Table] = {
     "id": ID,
     "name": NAME,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, bindparam, create_engine, delete, event, func, insert, select
@@ -33,7 +33,9 @@ BUSY_S: Final = 30.0
 _encode = msgspec.json.Encoder().encode
 _decoders: Final = {kind: msgspec.json.Decoder(cls) for kind, cls in KINDS.items()}
 
+Answer = TypeVar("Answer")
 Rule = Callable[[Snapshot], Change]
+AnsweringRule = Callable[[Snapshot], tuple[Answer, Change]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,11 @@ class Store:
         return self.snapshot
 
     def commit(self, rule: Rule) -> Commit:
-        """Ask the rule about the newest snapshot and store its change durably.
+        """As `ask`, of a rule that has nothing to say beside its change."""
+        return self.ask(lambda now: (None, rule(now)))[1]
+
+    def ask(self, rule: AnsweringRule[Answer]) -> tuple[Answer, Commit]:
+        """Ask the rule about the newest snapshot, store its change durably, and give its answer.
 
         Raises:
             Refused: what the rule raised; nothing changed.
@@ -118,13 +124,14 @@ class Store:
             with self._writing() as connection:
                 self._catch_up(connection)
                 before = self.snapshot
-                change = before.effective(rule(before))
+                answer, wanted = rule(before)
+                change = before.effective(wanted)
                 if not change:
-                    return Commit(before, before, change)
+                    return answer, Commit(before, before, change)
                 after = before.after(change, before.revision + 1)
                 _write(connection, before, change, after.revision)
             self.snapshot = after
-            return self._tell(Commit(before, after, change))
+            return answer, self._tell(Commit(before, after, change))
 
     def heartbeats(self) -> dict[str, float]:
         """Host -> the Unix time of its last report, as far as it was written down.
