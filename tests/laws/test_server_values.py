@@ -1,5 +1,7 @@
 """Laws of the server's pure values: persistent mappings, snapshots' indexes, the choice of addresses, paging."""
 
+import sys
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -8,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warren.core.errors import Conflict
-from warren.core.ids import GroupId, MacAddress, NetworkId, PortId, SegmentationId, SubnetId
-from warren.core.state import FixedIp, NetworkType
+from warren.core.ids import GroupId, HostName, MacAddress, NetworkId, PortId, SegmentationId, SubnetId
+from warren.core.state import FixedIp, Group, NetworkType
 from warren.server import ipam, model
 from warren.server.attributes.attribute import on_create
 from warren.server.attributes.network import NETWORK as NETWORK_TABLE
 from warren.server.attributes.port import PORT
 from warren.server.context import Context, Offer
+from warren.server.hostview import host_state
 from warren.server.indexes import INDEXES, PAIRINGS
 from warren.server.model import Key, Pool
 from warren.server.persistent import PersistentMap
@@ -130,6 +133,20 @@ def test_indexes_after_any_changes_are_those_of_a_snapshot_made_at_once(
         assert dict(step_by_step.index(pairing)) == {
             half: {pair[1 - pairing.half] for pair in pairs if pair[pairing.half] == half} for half in halves
         }
+
+
+def test_nothing_keeps_a_snapshot_because_a_host_was_told_of_it() -> None:
+    group = model.SecurityGroup(id=GroupId("g"), project_id="p")
+    rule = model.SecurityGroupRule(
+        id="r", project_id="p", security_group_id=group.id, direction="ingress", remote_group_id=group.id
+    )
+    member = replace(port(1, SUBNET, FIRST, "h"), security_groups=(group.id,))
+    now = Snapshot().after(Change.put(group, rule, member))
+    held = sys.getrefcount(now)
+    told = host_state(now, HostName("h"))["group/g"]
+    assert isinstance(told, Group)
+    assert (len(told.rules), len(told.members)) == (1, 1)
+    assert sys.getrefcount(now) == held
 
 
 @given(

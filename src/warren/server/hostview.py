@@ -5,7 +5,6 @@ change may have altered, so that nothing else is looked at again.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final, Protocol
 
 from warren.core import state
@@ -29,7 +28,7 @@ from warren.server.indexes import (
     RULES_BY_REMOTE_GROUP,
     SUBNETS_BY_NETWORK,
 )
-from warren.server.snapshot import Snapshot
+from warren.server.snapshot import Snapshot, once
 
 
 def host_state(now: Snapshot, host: HostName) -> dict[str, StateObject]:
@@ -207,6 +206,7 @@ def _group(now: Snapshot, host: HostName, name: str) -> state.Group | None:
     )
 
 
+@once
 def _rules(now: Snapshot, group_id: GroupId) -> tuple[state.GroupRule, ...]:
     return tuple(
         state.GroupRule(
@@ -223,9 +223,9 @@ def _rules(now: Snapshot, group_id: GroupId) -> tuple[state.GroupRule, ...]:
     )
 
 
-@lru_cache(maxsize=128)
+@once
 def _members(now: Snapshot, group_id: GroupId) -> tuple[str, ...]:
-    """The same for every host, and a change of one port tells every host of its groups: looked up once for all."""
+    """As the rules, the same for every host; and a change of one port tells every host of its groups."""
     found: set[str] = set()
     for port in now.find(PORTS_BY_GROUP, group_id):
         found.update(fixed.ip_address for fixed in port.fixed_ips)

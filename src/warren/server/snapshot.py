@@ -3,14 +3,14 @@
 A snapshot is never changed; `after(change)` gives the next one. Knows no SQL and no clock. Pure.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from warren.server import model
 from warren.server.indexes import EMPTY, Found, Half, Index, Indexes, Pairing, reindexed
 from warren.server.model import Key, Resource, T, key_of
-from warren.server.persistent import PersistentMap
+from warren.server.persistent import K, PersistentMap, V
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Change:
 class Snapshot:
     """Every stored resource as of one revision."""
 
-    __slots__ = ("_indexes", "_resources", "revision")
+    __slots__ = ("_indexes", "_resources", "reckoned", "revision")
 
     def __init__(
         self,
@@ -53,6 +53,8 @@ class Snapshot:
             kind: PersistentMap() for kind in model.KINDS
         }
         self._indexes = indexes or EMPTY
+        self.reckoned: Final[dict[Hashable, Any]] = {}
+        """What `once` keeps."""
 
     def get(self, cls: type[T], resource_id: str | None) -> T | None:
         return self._each(cls).get(resource_id or "")
@@ -114,3 +116,16 @@ class Snapshot:
     def _each(self, cls: type[T]) -> PersistentMap[str, T]:
         """The resources of one class by id. Under a kind stands nothing but what is of its class."""
         return cast("PersistentMap[str, T]", self._resources[cls.kind])
+
+
+def once(reckon: Callable[[Snapshot, K], V]) -> Callable[[Snapshot, K], V]:
+    """A function of a snapshot that is asked once for all; its answers live as long as the snapshot, and no longer."""
+
+    def known(now: Snapshot, asked: K) -> V:
+        key = (reckon, asked)
+        if key not in now.reckoned:
+            now.reckoned[key] = reckon(now, asked)
+        answer: V = now.reckoned[key]
+        return answer
+
+    return known
