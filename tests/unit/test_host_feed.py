@@ -1,10 +1,14 @@
 """What a host is told, from whatever point it resumes."""
 
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren.core.ids import HostName
-from warren.core.state import Peer
+from warren.core.ids import GroupId, HostName, MacAddress, NetworkId, PortId, SubnetId
+from warren.core.state import Dhcp, DhcpHost, Group, Peer, StateObject
 from warren.sync import feed as module
 from warren.sync.feed import HostFeed
 from warren.sync.messages import Delta, Snapshot
@@ -55,6 +59,40 @@ def test_what_hosts_are_told_alike_is_held_once_for_all_of_them() -> None:
         feed.change(1, state(peer("b")))
     first, second = (feed.objects for feed in feeds)
     assert all(first[key] is second[key] for key in ("peer/a", "peer/b"))
+
+
+ADDRESSES = tuple(f"10.0.{number // 256}.{number % 256}" for number in range(2000))
+LEASES = tuple(
+    DhcpHost(
+        port_id=PortId("p"),
+        mac_address=MacAddress("fa:16:3e:00:00:01"),
+        ip_address=address,
+        subnet_id=SubnetId("s"),
+        hostname="h",
+    )
+    for address in ADDRESSES
+)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda gone: Group(id=GroupId("g"), members=ADDRESSES[gone:]),
+        lambda gone: Dhcp(network_id=NetworkId("n"), port_id=PortId("p"), hosts=LEASES[gone:]),
+    ],
+    ids=["group", "dhcp"],
+)
+def test_a_long_list_that_changes_again_and_again_is_not_kept_as_it_was_each_time(
+    after: Callable[[int], StateObject],
+) -> None:
+    key = after(0).key
+    feed = HostFeed.begin("e", 0, {})
+    tracemalloc.start()
+    for revision in range(1, 601):
+        feed.change(revision, {key: after(revision)})
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 600 * len(bytes(feed.objects[key])) / 2, "less than half of what was told"
 
 
 def test_a_feed_forgets_what_went_long_ago_and_then_tells_everything() -> None:

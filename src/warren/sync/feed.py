@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from warren.core.state import StateObject
+from warren.core.state import Dhcp, Group, StateObject
 from warren.sync.messages import Delta, Snapshot, encode
 
 GONE_KEPT: Final = 4096
@@ -73,10 +73,27 @@ class HostFeed:
             self.gone_at = {key: at for key, at in self.gone_at.items() if at > self.since}
 
 
-@lru_cache(maxsize=2**14)
 def _written(obj: StateObject) -> tuple[str, msgspec.Raw]:
-    """An object's key, and it as JSON. All feeds hold the same one: most objects are told to many hosts alike."""
+    """An object's key, and it as JSON. All feeds hold the same one: most objects are told to many hosts alike.
+
+    But for what is as long as it has members, and is another with each port that comes or goes: of groups only the
+    newest are kept, and of DHCP servers, each of which one host is told, none.
+    """
+    match obj:
+        case Dhcp():
+            return _as_json(obj)
+        case Group():
+            return _group_as_json(obj)
+        case _:
+            return _kept_as_json(obj)
+
+
+def _as_json(obj: StateObject) -> tuple[str, msgspec.Raw]:
     return obj.key, msgspec.Raw(encode(obj))
+
+
+_kept_as_json: Final = lru_cache(maxsize=2**14)(_as_json)
+_group_as_json: Final = lru_cache(maxsize=2**7)(_as_json)
 
 
 def _note(key: str, revision: int, at: dict[str, int], no_more_at: dict[str, int]) -> None:
