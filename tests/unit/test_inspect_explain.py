@@ -59,6 +59,11 @@ def test_a_learned_entry_names_network_place_owner_and_life() -> None:
     )
 
 
+def test_a_host_that_was_not_captured_is_called_as_the_api_calls_it() -> None:
+    (found,) = objects("explain", str(LAST / "compute1"), "table=20 and dl_dst=fa:16:3e:df:c9:3b", *NAMES)
+    assert " go to cmp2 through vxlan-0a15000c, " in str(found["explanation"])
+
+
 def test_a_flood_list_names_every_host() -> None:
     (found,) = objects("explain", str(LAST), "table=22 and dl_vlan=1", "--host", "compute1", *NAMES)
     assert "are copied to vxlan-0a15000c to compute2 and vxlan-0a15000a to network" in str(found["explanation"])

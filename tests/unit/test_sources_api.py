@@ -2,12 +2,14 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from warren.core.errors import Rejected
+from warren.inspect.snapshot.names import read_names
 from warren.sources.api import Credentials, ask
-from warren.testing.api_server import PASSWORD
+from warren.testing.api_server import PASSWORD, api_server
 
 
 @contextlib.contextmanager
@@ -42,3 +44,18 @@ def test_a_web_server_that_is_no_openstack_api_is_named_and_no_traceback(page: b
         who = Credentials(auth_url=f"{url}/v3", username="admin", password=PASSWORD, project_name="admin")
         with pytest.raises(Rejected, match=f"{url}/v3/auth/tokens answers what no OpenStack API does"):
             ask(who)
+
+
+def test_an_administrator_is_told_the_hosts_by_their_tunnel_addresses_and_a_tenant_all_else(tmp_path: Path) -> None:
+    with api_server(tmp_path) as server:
+        agent = server.agent("compute1", 3)
+        assert agent.report() == 204
+        admin, alice = (
+            read_names(
+                ask(Credentials(auth_url=f"{server.url}/v3", username=user, password=PASSWORD, project_name=own))
+            )
+            for user, own in (("admin", "admin"), ("alice", "red"))
+        )
+        agent.close()
+    assert admin.hosts == {agent.identity.vtep_ip: "compute1"}
+    assert (alice.hosts, alice.is_known) == ({}, True)

@@ -1,6 +1,7 @@
 """A client that only reads: what a Networking API calls things. Password authentication of Identity v3."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from warren.core.errors import Rejected, Unmet, Unreachable
 from warren.sync.messages import UNREADABLE
 
 COLLECTIONS: Final = ("networks", "ports", "routers", "floatingips")
+AGENTS: Final = "agents"
+"""Tell the hosts' tunnel addresses, to administrators only."""
 _TIMEOUT_S: Final = 30.0
 
 
@@ -47,7 +50,7 @@ def from_environment() -> Credentials:
 
 
 def ask(credentials: Credentials) -> dict[str, Any]:
-    """Networks, ports, routers and floating IPs as the API answers them.
+    """Networks, ports, routers and floating IPs as the API answers them, and agents where it shows them to who asks.
 
     Raises:
         Unreachable: nobody answers.
@@ -55,7 +58,10 @@ def ask(credentials: Credentials) -> dict[str, Any]:
     """
     http = urllib3.PoolManager(timeout=_TIMEOUT_S, retries=False)
     token, url = _token(http, credentials)
-    return {name: _pages(http, token, url, name) for name in COLLECTIONS}
+    answer = {name: _pages(http, token, url, name) for name in COLLECTIONS}
+    with suppress(Rejected):
+        answer[AGENTS] = _pages(http, token, url, AGENTS)
+    return answer
 
 
 def _token(http: urllib3.PoolManager, who: Credentials) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """Where names come from: a saved answer of the API, or the API itself by openstacksdk."""
 
 import json
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from warren.core.errors import Invalid, NotFound, Unmet, Unreachable
 from warren.inspect.snapshot.names import Names, read_names
-from warren.sources.api import COLLECTIONS, ask, from_environment
+from warren.sources.api import AGENTS, COLLECTIONS, ask, from_environment
 
 ENVIRONMENT: Final = "envvars"
 """The cloud that the OS_* variables describe, as openstacksdk calls it."""
@@ -47,23 +48,27 @@ def _asked(cloud: str) -> dict[str, Any]:
     try:
         openstack = import_module("openstack")
         errors = import_module("openstack.exceptions")
+        refused = import_module("keystoneauth1.exceptions").ClientException
     except ImportError as error:
         mend = f"pip install openstacksdk, or --cloud {ENVIRONMENT} with OS_* variables, or --names FILE"
         raise Unmet(f"openstacksdk, which reads clouds.yaml, is not installed: {mend}") from error
     try:
         network = openstack.connect(cloud=cloud).network
-        return {name: _pages(network, name) for name in COLLECTIONS}
-    except errors.SDKException as error:
+        answer = {name: _pages(network, name, errors) for name in COLLECTIONS}
+        with suppress(errors.HttpException):
+            answer[AGENTS] = _pages(network, AGENTS, errors)
+    except (errors.SDKException, refused) as error:
         raise Unreachable(f"cloud {cloud} did not answer: {error}") from error
+    return answer
 
 
-def _pages(network: Any, name: str) -> list[Any]:
+def _pages(network: Any, name: str, errors: Any) -> list[Any]:
     """A collection's raw objects, page by page: `next` links until there is none (Networking API, pagination)."""
     found: list[Any] = []
     url: str | None = f"/{name}"
     while url:
         answer = network.get(url)
-        answer.raise_for_status()
+        errors.raise_from_response(answer)
         body = answer.json()
         found += body.get(name, [])
         links = body.get(f"{name}_links", [])

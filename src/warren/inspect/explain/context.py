@@ -74,7 +74,7 @@ def context_of(estate: Estate, host: Host, bridge: Bridge, flows: Iterable[Flow]
     """All that a capture and the API's names tell about a bridge."""
     listed = list(flows)
     names = estate.names
-    vteps = {vtep: other.name for other in estate.hosts for vtep in other.vteps()}
+    vteps = {**names.hosts, **{vtep: other.name for other in estate.hosts for vtep in other.vteps()}}
     networks = dict(_networks(host, names))
     by_number = bridge.by_ofport()
     hosts = {

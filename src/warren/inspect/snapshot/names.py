@@ -1,4 +1,4 @@
-"""What the Networking API calls the things on the hosts: networks, ports, routers and floating IPs by id.
+"""What the Networking API calls the things on the hosts, and the hosts: networks, ports, routers, floating IPs by id.
 
 Read from JSON as an API answers it. Nothing here is required: without names, ids and addresses are shown.
 """
@@ -69,6 +69,8 @@ class Names:
     ports: Mapping[str, NamedPort] = field(default_factory=lambda: MappingProxyType({}))
     routers: Mapping[str, NamedRouter] = field(default_factory=lambda: MappingProxyType({}))
     floating_ips: Mapping[str, NamedFloatingIp] = field(default_factory=lambda: MappingProxyType({}))
+    hosts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Tunnel address -> host, as the agents of the hosts told; only an administrator is shown them."""
     is_known: bool = False
     """The API was asked: what is not in here does not exist."""
 
@@ -83,12 +85,13 @@ class Names:
 
 
 def read_names(answer: Mapping[str, Any]) -> Names:
-    """An API's answers under `networks`, `ports`, `routers`, `floatingips`, each a list or a list's own answer."""
+    """An API's answers under `networks`, `ports`, `routers`, `floatingips`, `agents`, each a list or its own answer."""
     return Names(
         networks={item["id"]: _network(item) for item in _items(answer, "networks")},
         ports={item["id"]: _port(item) for item in _items(answer, "ports")},
         routers={item["id"]: _router(item) for item in _items(answer, "routers")},
         floating_ips={item["id"]: _floating_ip(item) for item in _items(answer, "floatingips")},
+        hosts=dict(_tunnel_addresses(answer)),
         is_known=bool("networks" in answer and "ports" in answer),
     )
 
@@ -101,6 +104,14 @@ def _items(answer: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
             yield {**item, "id": harmless(item["id"])}
         elif isinstance(item, dict) and isinstance(item.get(key), list):
             yield from _items(item, key)
+
+
+def _tunnel_addresses(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for agent in _items(answer, "agents"):
+        configurations, host = agent.get("configurations"), _text(agent, "host")
+        address = ip_of(_text(configurations, "tunneling_ip")) if isinstance(configurations, dict) else ""
+        if address and host:
+            yield address, host
 
 
 def _text(item: Mapping[str, Any], key: str) -> str:
