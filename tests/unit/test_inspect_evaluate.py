@@ -316,6 +316,24 @@ def test_bridges_that_send_to_each_other_for_ever_are_given_up() -> None:
     assert [(sent.bridge, sent.port) for sent in evaluate(both, "a", packet(FRAME)).sent] == [("a", 1)]
 
 
+@pytest.mark.parametrize("back", ["resubmit(,1)", "resubmit(,1),output:6"], ids=["last", "not last"])
+def test_copies_that_end_in_what_is_not_modelled_are_no_lookups_inside_of_each_other(back: str) -> None:
+    copies = range(100, 170)
+    sent_by = {each: PortModel(number=each, name=f"out-{each}", peer=("b", f"in-{each}")) for each in copies}
+    taken_by = {each: PortModel(number=each, name=f"in-{each}") for each in copies}
+    sends = ",".join(f"output:{each}" for each in copies)
+    one = bridge(f"table=0,actions={sends},output:2", {**THREE, **sent_by}, name="a")
+    other = bridge(
+        "table=0,actions=resubmit(,1),output:5\n"
+        f"table=1,priority=0,actions=load:1->NXM_NX_REG0[],{back}\n"
+        "table=1,priority=1,reg0=1,actions=check_pkt_larger(1400)->NXM_NX_REG1[0]",
+        taken_by,
+        name="b",
+    )
+    outcome = evaluate({"a": one, "b": other}, "a", packet(FRAME))
+    assert (outcome.error, ports_of(outcome), len(outcome.not_modelled)) == ("", [2], 1)
+
+
 def test_a_captured_host_becomes_bridges_joined_by_their_patches() -> None:
     folder = Path(__file__).parents[1] / "fixtures" / "neutron" / "6c-vm1-vm2-ping" / "compute1"
     host = read_host("compute1", {path.name: path.read_text() for path in folder.iterdir()})

@@ -5,7 +5,8 @@ port counts for the lookup only, learn() and NORMAL take effect after the packet
 enters another bridge through a patch port without registers, metadata and tracker state.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -168,17 +169,25 @@ class _Run:
         return (table if action.table is None else action.table), action.port
 
     def nest(self, scope: Scope, table: a.TableId, in_port: int | None, *, is_backward: bool) -> None:
+        with self._deeper(is_backward=is_backward):
+            kept = scope.matches_tag
+            self.lookup(scope, table, in_port)
+            scope.matches_tag = kept
+
+    @contextmanager
+    def _deeper(self, *, is_backward: bool) -> Iterator[None]:
+        """One lookup further inside. `Unknown` may end it, and what goes on further out is no deeper for it."""
         self.nested += 1
         self.backward += is_backward
-        if self.backward > MAX_BACKWARD:
-            raise GivenUp(_TOO_DEEP)
-        if self.nested > MAX_NESTED:
-            raise Unknown(f"more than {MAX_NESTED} lookups inside of each other")
-        kept = scope.matches_tag
-        self.lookup(scope, table, in_port)
-        scope.matches_tag = kept
-        self.nested -= 1
-        self.backward -= is_backward
+        try:
+            if self.backward > MAX_BACKWARD:
+                raise GivenUp(_TOO_DEEP)
+            if self.nested > MAX_NESTED:
+                raise Unknown(f"more than {MAX_NESTED} lookups inside of each other")
+            yield
+        finally:
+            self.nested -= 1
+            self.backward -= is_backward
 
     # Where packets go.
 
@@ -236,13 +245,8 @@ class _Run:
         for place in BRIDGE_CELLS:
             copy[place] = 0
         copy[IN_PORT] = in_port
-        self.nested += 1
-        self.backward += 1
-        if self.backward > MAX_BACKWARD:
-            raise GivenUp(_TOO_DEEP)
-        self.enter(Scope(bridge=bridge, values=copy), 0)
-        self.nested -= 1
-        self.backward -= 1
+        with self._deeper(is_backward=True):
+            self.enter(Scope(bridge=bridge, values=copy), 0)
 
     def record(self, scope: Scope, port: int, values: Values, *, by_normal: bool = False, max_len: int = 0) -> None:
         self.sent.append(
