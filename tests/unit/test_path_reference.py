@@ -336,6 +336,7 @@ def test_the_exit_status_tells_delivered_from_dropped_from_not_modelled(copy: Pa
     assert "allows ingress tcp port 80 from 203.0.113.1" in dropped.stdout
     assert run("vm1", "nobody").returncode == 2
     assert "has no ports" in run("vm1", "vm2", "--dport", "22").stderr
+    assert "--proto udp --dport" in run("vm1", "vm2", "--proto", "udp").stderr
     FAULTS["a rule that is not modelled"][0](copy)
     assert run("vm1", "8.8.8.8", folder=copy).returncode == 3
 

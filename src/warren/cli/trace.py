@@ -36,7 +36,7 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.argument("sender", metavar="FROM")
 @click.argument("receiver", metavar="TO", required=False)
 @click.option("--proto", default="icmp", show_default=True, help="arp, icmp, tcp, udp, or another's name or number.")
-@click.option("--dport", type=click.IntRange(0, 65535), help="Destination port of TCP or UDP.")
+@click.option("--dport", type=click.IntRange(0, 65535), help="Destination port; TCP and UDP need it.")
 @click.option("--sport", type=click.IntRange(0, 65535), default=40_000, show_default=True, help="Source port.")
 @click.option("--size", type=click.IntRange(28, 65535), default=84, show_default=True, help="Bytes of the IP packet.")
 @click.option(
@@ -50,15 +50,15 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.option("--packet", help="A raw frame in hexadecimal that FROM sends as it is.")
 @click.option("--pcap", type=click.Path(dir_okay=False), help="A pcap or pcapng file: FROM sends a frame of it.")
 @click.option(
-    "--frame", "number", type=click.IntRange(min=1), default=1, show_default=True, help="Which one of --pcap."
+    "--frame", "frame_number", type=click.IntRange(min=1), default=1, show_default=True, help="Which one of --pcap."
 )
 @click.option("--flows", is_flag=True, help="Print each flow and rule in full.")
 @click.option("--explain", is_flag=True, help="Say of each flow in a sentence what it does.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     sender: str, receiver: str | None, proto: str, dport: int | None, sport: int, size: int, sources: tuple[str, ...],
-    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, number: int, *, flows: bool,
-    explain: bool, as_json: bool,
+    names: str | None, cloud: str | None, packet: str | None, pcap: str | None, frame_number: int, *,
+    flows: bool, explain: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Follow a packet from FROM to TO and its answer back: every table, tunnel, namespace and rule on the way.
 
@@ -70,14 +70,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
     2 for bad usage and for a source that cannot be read, 3 where something on the way is not modelled or was not
     captured.
     """
-    is_arp = proto.lower() == ARP
-    protocol = ICMP if is_arp else protocol_number(proto)
-    if dport is not None and (is_arp or protocol not in PORT_PROTOCOLS):
-        raise Invalid("NoPorts", f"{printable(proto)} has no ports; --dport goes with --proto tcp or --proto udp")
-    asked = Question(protocol=protocol, source_port=sport, destination_port=dport or 0, size_bytes=size)
-    question = None if is_arp else asked
+    question = _question(proto, dport, sport, size, is_raw=bool(packet or pcap))
     estate = open_estate(sources, names_from(names, cloud))
-    frame = _frame(packet, pcap, number)
+    frame = _frame(packet, pcap, frame_number)
     found = _asked(estate, sender, receiver, frame, question)
     problems = (*estate.problems, *(p for host in estate.hosts for p in host.problems), *found.problems)
     if as_json:
@@ -87,6 +82,21 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter an option
         for line in lines(found, Teller(estate), Shown(flows=flows, sentences=explain)):
             click.echo(line)
     sys.exit(status(found))
+
+
+def _question(proto: str, dport: int | None, sport: int, size: int, *, is_raw: bool) -> Question | None:
+    """What the options ask; nothing for ARP. A raw frame has its own ports."""
+    is_arp = proto.lower() == ARP
+    protocol = ICMP if is_arp else protocol_number(proto)
+    has_ports = not is_arp and protocol in PORT_PROTOCOLS
+    if dport is not None and not has_ports:
+        raise Invalid("NoPorts", f"{printable(proto)} has no ports; --dport goes with --proto tcp or --proto udp")
+    if dport is None and has_ports and not is_raw:
+        word = printable(proto)
+        raise Invalid("NoPort", f"say to which port of {word}: for example --proto {word} --dport 53")
+    if is_arp:
+        return None
+    return Question(protocol=protocol, source_port=sport, destination_port=dport or 0, size_bytes=size)
 
 
 def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | None, question: Question | None) -> Trace:
@@ -103,7 +113,7 @@ def _asked(estate: Estate, sender: str, receiver: str | None, frame: Frame | Non
     return trace(estate, source, target, question)
 
 
-def _frame(packet: str | None, pcap: str | None, number: int) -> Frame | None:
+def _frame(packet: str | None, pcap: str | None, frame_number: int) -> Frame | None:
     if packet:
         return frame_of_hex(packet)
     if not pcap:
@@ -111,7 +121,7 @@ def _frame(packet: str | None, pcap: str | None, number: int) -> Frame | None:
     path = FilePath(pcap)
     if not path.is_file() or path.stat().st_size > PCAP_LIMIT_BYTES:
         raise NotFound("NoSuchFile", f"there is no pcap file {pcap} of at most {PCAP_LIMIT_BYTES} bytes")
-    return frame_of_bytes(recorded_frame(path.read_bytes(), number))
+    return frame_of_bytes(recorded_frame(path.read_bytes(), frame_number))
 
 
 def status(found: Trace) -> int:
