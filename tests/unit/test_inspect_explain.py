@@ -343,6 +343,13 @@ def test_a_duration_has_two_units(seconds: float, text: str) -> None:
 def test_a_filter_that_takes_nothing_says_so() -> None:
     done = run("show", str(LAST), "table=99")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "no flow is like that\n")
+    assert run("show", str(LAST), "table=99", "and", "(learn", "OR", "arp)").stderr == "no flow is like that\n"
+    assert "; 'vm2' alone is a protocol or an action: write in_port=vm2 for" in run("show", str(LAST), "vm2").stderr
+
+
+def test_a_port_is_found_by_its_name() -> None:
+    found = objects("show", str(LAST), "--host", "compute1", "in_port=tapa73ec503-6b")
+    assert {flow["bridge"] for flow in found} == {"br-int"}
 
 
 def test_a_flow_on_the_command_line_is_explained() -> None:

@@ -18,7 +18,7 @@ from warren.inspect.decode import Decoder
 from warren.inspect.diff import Difference, Side, difference, table_order
 from warren.inspect.explain.context import Context, alone, context_of, openflow_names
 from warren.inspect.explain.sentence import Explanation, explain
-from warren.inspect.filter_flows import Test, read_filter
+from warren.inspect.filter_flows import read_filter, strange_words
 from warren.inspect.parse.dump import Dump, Flow, read_dump
 from warren.inspect.parse.problem import Problem
 from warren.inspect.parse.text import printable
@@ -107,7 +107,7 @@ def show(source_and_filter: tuple[str, ...], **options: Any) -> None:
         _print_json(_objects(views, lambda view, flow: test(flow, view.decoder)))
         _print_problems(views, with_flows=False)
         return
-    _print_taken(views, test if wanted else None, _shown)
+    _print_taken(views, wanted, _shown)
     _print_problems(views)
 
 
@@ -129,7 +129,7 @@ def explain_flows(source_and_filter: tuple[str, ...], **options: Any) -> None:
         _print_json(_objects(views, lambda view, flow: test(flow, view.decoder)))
         _print_problems(views, with_flows=False)
         return
-    _print_taken(views, test if wanted else None, _explained)
+    _print_taken(views, "" if is_flow else wanted, _explained)
     _print_problems(views)
 
 
@@ -384,16 +384,22 @@ def _print_json(objects: Iterable[dict[str, object]]) -> None:
     click.echo("[" + ",\n ".join(map(encode, objects)) + "]")
 
 
-def _print_taken(views: Iterable[View], test: Test | None, told: Callable[[View, list[Flow]], Iterable[str]]) -> None:
-    """Every bridge; with a test, those that have a flow that passes, and only these flows."""
+def _print_taken(views: Iterable[View], wanted: str, told: Callable[[View, list[Flow]], Iterable[str]]) -> None:
+    """Every bridge; with a filter, those that have a flow that passes, and only these flows."""
+    test = read_filter(wanted)
     is_empty = True
     for view in views:
-        taken = [flow for flow in view.dump.flows if test is None or test(flow, view.decoder)]
-        if taken or test is None:
+        taken = [flow for flow in view.dump.flows if test(flow, view.decoder)]
+        if taken or not wanted:
             is_empty = False
             _print_lines(told(view, taken))
     if is_empty:
-        click.echo("no flow is like that", err=True)
+        click.echo("; ".join(["no flow is like that", *map(_is_strange, strange_words(wanted))]), err=True)
+
+
+def _is_strange(word: str) -> str:
+    word = printable(word, 40)
+    return f"'{word}' alone is a protocol or an action: write in_port={word} for a port's name, match~{word} for a text"
 
 
 def _print_lines(lines: Iterable[str]) -> None:

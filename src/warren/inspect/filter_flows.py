@@ -16,7 +16,9 @@ from warren.inspect.parse.dump import Flow
 from warren.inspect.parse.fields import BY_NAME
 from warren.inspect.parse.match import PROTOCOLS, Match
 from warren.inspect.parse.problem import Unreadable
+from warren.inspect.parse.read_actions import ACTION_NAMES
 from warren.inspect.parse.text import printable
+from warren.inspect.parse.values import PORTS
 
 Test: TypeAlias = Callable[[Flow, Decoder], bool]
 
@@ -63,6 +65,18 @@ def read_filter(text: str) -> Test:
     if rest[0].kind != "end":
         raise _invalid(f"{rest[0]} is one word too many; comparisons are joined by and, or, not", rest[0])
     return test
+
+
+def strange_words(text: str) -> list[str]:
+    """Words alone in a filter that are no protocol, action or reserved port: hardly meant as they are taken."""
+    tokens = _tokens(text)
+    alone = [
+        word
+        for before, word, after in zip([None, *tokens], tokens, tokens[1:], strict=False)
+        if word.kind == "word" and after.kind != "op" and (before is None or before.kind != "op")
+    ]
+    known = {*PROTOCOLS, *ACTION_NAMES, *PORTS}
+    return [word.text for word in alone if word.text not in known and word.text.lower() not in _KEYWORDS]
 
 
 class _Token(NamedTuple):

@@ -512,3 +512,5 @@ _READERS: Final[Mapping[str, Callable[[_Call], a.Action]]] = {
         _named,
     ),
 }
+ACTION_NAMES: Final = frozenset(_READERS) | {"drop"}
+"""What an action is called that names more than a port."""
