@@ -162,6 +162,7 @@ def test_hops_name_the_objects_that_asked_for_the_flows() -> None:
         "forwarding of port 'vm2'",
         "neighbour of port 'vm2'",
         "segment of network 'red'",
+        "the bridge itself",
     } <= owners
 
 

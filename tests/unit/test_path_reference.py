@@ -351,6 +351,23 @@ def test_what_of_the_way_could_not_be_read_is_said(copy: Path) -> None:
     assert len(json.loads(run("vm1", "vm2", "--json", folder=copy).stdout)["problems"]) == 2
 
 
+def test_what_happens_stands_in_one_column_however_long_a_place_is() -> None:
+    way = json.loads(run(OUTSIDE, FLOATING, "--proto", "tcp", "--dport", "22", "--json").stdout)["paths"][0]["hops"]
+    printed = run(OUTSIDE, FLOATING, "--proto", "tcp", "--dport", "22").stdout.partition("\n\n")[0].splitlines()
+    hops = [line for line in printed if line.startswith("    ")]
+    columns = {line.rindex(hop["what"]) for hop in way for line in hops if f"  {hop['what']}" in line}
+    assert len(columns) == 1
+    names = [hop["place"].split()[0] for hop in way if hop["place"].startswith("qrouter-")]
+    assert len(names) > 9
+    assert sum(names[0] in line for line in hops) == 1
+
+
+def test_actions_are_told_as_the_dump_has_them() -> None:
+    way = json.loads(run("vm1", "vm2", "--json").stdout)["paths"][0]["hops"]
+    (sent,) = (hop["what"] for hop in way if hop["place"] == "br-tun table 20")
+    assert sent == "load:0->NXM_OF_VLAN_TCI[]; load:0x16f0->NXM_NX_TUN_ID[]; output:2"
+
+
 def test_json_has_every_hop() -> None:
     found = json.loads(run("vm1", "vm2", "--json").stdout)
     assert found["verdict"] == "delivered"

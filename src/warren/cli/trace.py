@@ -28,7 +28,10 @@ from warren.sources.names import ENVIRONMENT, names_from
 STATUS_DROPPED: Final = 1
 STATUS_UNKNOWN: Final = 3
 ARP: Final = "arp"
-PLACE_WIDTH: Final = 40
+PLACE_WIDTH: Final = 50
+"""Characters of the first column at most; a longer place has a line of its own."""
+LONG_NAME: Final = 28
+"""Characters of the longest name of an iptables chain."""
 PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -177,19 +180,32 @@ def lines(found: Trace, teller: Teller, shown: Shown) -> Iterator[str]:
 
 def _path(path: Path, teller: Teller, shown: Shown) -> Iterator[str]:
     host = ""
-    width = min(max((len(hop.place) for hop in path.way), default=0), PLACE_WIDTH)
+    places = list(_places(path.way))
+    width = max((len(place) for place in places if len(place) <= PLACE_WIDTH), default=0)
     decisive = () if path.verdict.is_success else path.way[-2:]
-    for hop in path.way:
+    for hop, place in zip(path.way, places, strict=True):
         if hop.host != host:
             host = hop.host
             yield f"  {click.style(host, fg='cyan')}"
+        if len(place) > width:
+            yield f"    {place}"
         about = f"  [{hop.object}]" if hop.object else ""
-        yield f"    {hop.place:{width}}  {hop.what}{about}"
+        yield f"    {place if len(place) <= width else '':{width}}  {hop.what}{about}"
         if hop.evidence and (shown.flows or hop in decisive[-1:]):
             yield f"    {'':{width}}  {click.style(hop.evidence, dim=True)}"
         if (shown.sentences or hop in decisive) and (sentence := teller.sentence(hop)):
             yield f"    {'':{width}}  {click.style(sentence, italic=True)}"
     yield from _ending(path)
+
+
+def _places(way: Iterable[Hop]) -> Iterator[str]:
+    """Where each hop is; a long name, as of a router's namespace, is written once while the packet stays there."""
+    before: tuple[str, list[str]] = ("", [])
+    for hop in way:
+        words = hop.place.split(" ")
+        known = before[1] if before[0] == hop.host else []
+        yield " ".join("…" if len(word) > LONG_NAME and word in known else word for word in words)
+        before = hop.host, words
 
 
 def _ending(path: Path) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Text of actions -> values. A table from action name to its reader; no reader guesses."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,11 @@ _HEAD: Final = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*([:(]?)")
 _SUBFIELD: Final = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)(?:\[(?:([0-9]{1,4})(?:\.\.([0-9]{1,4}))?)?\])?")
 
 
+def action_texts(text: str) -> Iterator[tuple[str, int]]:
+    """Each action as it is printed, and the offset of its item in the list; `drop` is none."""
+    return ((word, offset) for item, offset in split_list(text) if (word := item.strip()) not in {"drop", ""})
+
+
 def read_actions(
     text: str, names: Names = NO_NAMES, depth: int = 0, known: dict[str, a.Action] | None = None
 ) -> tuple[a.Action, ...]:
@@ -49,10 +54,7 @@ def read_actions(
     if depth * len(text) > _MAX_NESTED_CHARACTERS:
         raise Unreadable("these nested actions are longer than an OpenFlow message can be")
     found: list[a.Action] = []
-    for item, offset in split_list(text):
-        word = item.strip()
-        if word in {"drop", ""}:
-            continue
+    for word, offset in action_texts(text):
         action = known.get(word) if known is not None else None
         if action is not None:
             found.append(action)

@@ -1,15 +1,12 @@
 """What came of asking for the MAC address of a next hop by ARP: the address, or where the question was lost."""
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from warren.inspect.path.blame import Wanted, blame
 from warren.inspect.path.endpoint import unplugged
 from warren.inspect.path.hop import Verdict
 from warren.inspect.path.walk import Aim, Walk
 from warren.inspect.snapshot.model import Host
-
-_ARP_ANSWER: Final = "->arp_op"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +45,7 @@ def told(walk: Walk, asked: Walk, asker: Asker, ip: str, mac: str, parent: int) 
 def _answered(walk: Walk, asked: Walk, asker: Asker, ip: str, mac: str, parent: int) -> int:
     """The hop that was told an address; the flow before it that told it, where it was none of the address's holders."""
     learns = next((i for i, hop in enumerate(asked.hops) if hop.end is Verdict.DELIVERED), -1)
-    told_by = [hop for hop in asked.way_to(learns) if hop.is_lookup and _ARP_ANSWER in hop.what]
+    told_by = [hop for hop in asked.way_to(learns) if hop.writes_arp]
     if told_by:
         parent = walk.hop(parent, asker.host, asker.place, f"asks for {ip} by ARP")
         walk.hops.append(replace(told_by[-1], what=f"answers ARP: {ip} is at {mac}", parent=parent))

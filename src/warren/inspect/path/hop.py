@@ -66,6 +66,8 @@ class Hop:
     """The packet enters a tunnel here."""
     is_untranslated: bool = False
     """The packet leaves its router here with an address of the inside."""
+    writes_arp: bool = False
+    """A flow makes an ARP answer of a question here."""
     end: Verdict | None = None
     mend: str = ""
 

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from warren.inspect.decode import Decoder
+from warren.inspect.evaluate.classifier import Rule
 from warren.inspect.evaluate.model import BridgeModel, Tracking
 from warren.inspect.evaluate.outcome import Learned, Outcome, Step
 from warren.inspect.evaluate.packet import Values
@@ -14,6 +15,7 @@ from warren.inspect.filter import conntrack
 from warren.inspect.filter.packet import IpPacket, Tracked
 from warren.inspect.parse import actions as a
 from warren.inspect.parse import fields as f
+from warren.inspect.parse.read_actions import action_texts
 from warren.inspect.parse.values import CT_STATE, PORTS
 from warren.inspect.path.cells import frame_of, values_of
 from warren.inspect.path.frame import Frame
@@ -39,6 +41,8 @@ class Lookup:
     what: str
     flow: str = ""
     object: str = ""
+    writes_arp: bool = False
+    """It makes an ARP answer of a question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,9 +129,10 @@ class Switch:
             flow = step.rule.flow
             yield Lookup(
                 table=step.table,
-                what="; ".join(_told(step.rule.actions, by_normal)) or "drop",
+                what="; ".join(_told(step.rule, by_normal)) or "drop",
                 flow=_printed(step),
                 object=owner(flow.cookie, self.names),
+                writes_arp=any(isinstance(each, a.SetField) and each.field is f.ARP_OP for each in step.rule.actions),
             )
 
 
@@ -174,8 +179,9 @@ def _printed(step: Step) -> str:
     return f"table={flow.table}, {matched} actions={flow.actions_text}"
 
 
-def _told(actions: tuple[a.Action, ...], by_normal: list[str]) -> Iterator[str]:
-    for action in actions:
+def _told(rule: Rule, by_normal: list[str]) -> Iterator[str]:
+    """Each action as the dump has it; where a lookup goes on, and where NORMAL sends to, in words."""
+    for action, (text, _) in zip(rule.actions, action_texts(rule.flow.actions_text), strict=True):
         match action:
             case a.Resubmit(table=table) | a.GotoTable(table=table):
                 yield f"to table {table}"
@@ -184,7 +190,7 @@ def _told(actions: tuple[a.Action, ...], by_normal: list[str]) -> Iterator[str]:
             case a.Output(port=port) if port == _NORMAL:
                 yield f"NORMAL: {', '.join(by_normal) or 'no port has it'}"
             case _:
-                yield str(action)
+                yield text
 
 
 def _state_bits(tracked: Tracked) -> int:
@@ -197,6 +203,8 @@ def owner(cookie: int, names: Names) -> str:
     meaning = decode(cookie)
     if meaning is None:
         return ""
+    if meaning.concern is Concern.FRAME:
+        return "the bridge itself"
     concern = meaning.concern.name.lower().replace("_", " ")
     digits = meaning.object_digits
     if meaning.concern is Concern.PEER:

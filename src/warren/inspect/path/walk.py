@@ -271,7 +271,11 @@ class Walk:
         noted = [entry]
         for lookup in forwarded.lookups:
             place = f"{port.bridge.name}{TABLE}{lookup.table}"
-            noted.append(self.hop(noted[-1], port.host, place, lookup.what, evidence=lookup.flow, object=lookup.object))
+            index = self.hop(
+                noted[-1], port.host, place, lookup.what, evidence=lookup.flow, object=lookup.object,
+                writes_arp=lookup.writes_arp,
+            )  # fmt: skip
+            noted.append(index)
         return noted
 
     def _leave_bridge(self, came_by: SwitchPort, ofport: int, frame: Frame, parent: int) -> None:
