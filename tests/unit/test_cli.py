@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from warren.cli.main import COMMANDS, warren
 
-GROUPS = [[], ["lab"], ["server"]]
+GROUPS = [[], ["flows"], ["lab"], ["server"]]
 
 
 @pytest.mark.parametrize("words", GROUPS, ids=lambda words: " ".join(["warren", *words]))
