@@ -336,3 +336,14 @@ def test_capture_prints_its_script_and_refuses_a_bad_source() -> None:
     )
     assert refused.returncode == 2
     assert "ssh://user@host" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("none/a.tgz", "none/a.tgz cannot be written: there is no folder none"), ("a.tgz", "a.tgz: Is a directory")],
+)
+def test_an_archive_that_cannot_be_written_is_named(file: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / ".a.tgz.partial").mkdir()
+    words = [sys.executable, "-m", "warren", "capture", "--out", file]
+    refused = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (2, f"warren: {message}\n")

@@ -1,12 +1,13 @@
 """`warren capture`: one host into one archive."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from warren.cli.live import reach
-from warren.core.errors import Invalid
+from warren.core.errors import Invalid, NotFound
 from warren.sources.capture import capture, script
 
 
@@ -26,13 +27,25 @@ def command(source: str, out: str | None, *, print_script: bool) -> None:
         return
     if out is None and sys.stdout.isatty():
         raise Invalid("NoOutput", "the archive would go to the terminal; give --out FILE")
+    path = None if out in (None, "-") else Path(str(out))
+    if path is not None and not path.parent.is_dir():
+        raise NotFound("NoSuchFolder", f"{path} cannot be written: there is no folder {path.parent}")
     there = reach(source)
     content = capture(there.prefix, source, there.environ)
-    if out in (None, "-"):
+    if path is None:
         sys.stdout.buffer.write(content)
         return
-    path = Path(str(out))
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    _write(path, content)
     click.echo(f"{path}: {len(content)} bytes", err=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of a file or nothing of it; an error names the file."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
