@@ -43,7 +43,10 @@ PCAP_LIMIT_BYTES: Final = 64 * 1024 * 1024
 @click.option("--sport", type=click.IntRange(0, 65535), default=40_000, show_default=True, help="Source port.")
 @click.option("--size", type=click.IntRange(28, 65535), default=84, show_default=True, help="Bytes of the IP packet.")
 @click.option(
-    "--source", "sources", multiple=True, help="Folder, archive, local, lab://LAB/, ssh://user@host; repeatable."
+    "--source",
+    "sources",
+    multiple=True,
+    help="Folder, archive, local, lab://HOST, lab://LAB/ for all of a lab's, ssh://user@host; repeatable.",
 )
 @click.option("--names", type=click.Path(dir_okay=False), help="A saved answer of the API.")
 @click.option(

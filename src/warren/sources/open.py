@@ -1,4 +1,4 @@
-"""SOURCE of the command line -> hosts: a file, `-`, a folder, an archive, `local`, `lab://HOST`, `ssh://user@host`."""
+"""SOURCE of the command line -> hosts: a file, `-`, a folder, an archive, `local`, `ssh://user@host`."""
 
 import os
 import re
@@ -39,9 +39,8 @@ def read_source(source: str) -> tuple[Host, ...]:
         return _content(path.read_bytes(), source)
     if path.is_fifo():
         return _content(_read_pipe(path), source)
-    raise NotFound(
-        "NoSuchSource", f"there is no {printable(source)}: name a file, a folder, an archive, local or ssh://host"
-    )
+    known = "a file, a folder, an archive, local, lab://HOST or ssh://user@host"
+    raise NotFound("NoSuchSource", f"there is no {printable(source)}: name {known}")
 
 
 def is_live(source: str) -> bool:
