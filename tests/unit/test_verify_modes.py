@@ -12,7 +12,6 @@ from warren.inspect.verify.verify import verify
 
 PIPELINES = Path(__file__).parent.parent / "fixtures" / "pipelines"
 HOSTS = {"one": "10.9.0.1", "two": "10.9.0.2"}
-RED = "aaaaaaaa-0000-4000-8000-000000000001"
 
 
 def tunnel(kind: str, ofport: int, local: str, remote: str) -> BridgePort:

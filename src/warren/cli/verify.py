@@ -82,16 +82,16 @@ def _lines(report: Report) -> Iterator[str]:
     said = ", ".join(
         f"{counted[severity]} untidy"
         if severity is Severity.UNTIDY
-        else _counted(counted[severity], severity.name.lower())
+        else _plural(counted[severity], severity.name.lower())
         for severity in sorted(counted, reverse=True)
     )
     unread = len(report.problems)
     if unread:
-        said = f"{said or 'nothing is wrong in what was read'}; {_counted(unread, 'place')} could not be read"
-    yield f"{_counted(len(report.hosts), 'host')}: {said or 'nothing is wrong'}"
+        said = f"{said or 'nothing is wrong in what was read'}; {_plural(unread, 'place')} could not be read"
+    yield f"{_plural(len(report.hosts), 'host')}: {said or 'nothing is wrong'}"
 
 
-def _counted(number: int, noun: str) -> str:
+def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
