@@ -9,7 +9,7 @@ from warren.inspect.decode import Decoder
 from warren.inspect.evaluate.hosts import models_of
 from warren.inspect.evaluate.model import Assumed, BridgeModel, PortModel, Tracking, tables_of
 from warren.inspect.evaluate.outcome import Outcome
-from warren.inspect.evaluate.packet import described, packet
+from warren.inspect.evaluate.packet import packet
 from warren.inspect.evaluate.run import evaluate
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.dump import read_dump
@@ -348,11 +348,6 @@ def test_a_port_with_tags_in_tags_is_not_modelled() -> None:
     strange = {**THREE, 2: PortModel(number=2, name="qinq", vlan_mode="dot1q-tunnel", tag=5)}
     outcome = evaluate({"br0": bridge("table=0,actions=NORMAL", strange)}, "br0", packet(FRAME))
     assert "dot1q-tunnel" in outcome.not_modelled[0]
-
-
-def test_a_packet_described_reads_back() -> None:
-    values = packet(f"{FRAME},dl_vlan=5,reg7=3,tun_id=9")
-    assert packet(str(described(values))) == values
 
 
 def test_groups_are_read_and_what_is_none_is_named() -> None:

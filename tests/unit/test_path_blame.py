@@ -21,7 +21,7 @@ from warren.sources.open import read_source
 LAB = Path(__file__).parent.parent / "fixtures" / "warren-l2pop-hybrid"
 ROUTER = "qrouter-15bec78a-18f0-4140-a72c-1fbcc94b7233"
 WORLD = "203.0.113.1"
-VM1_MAC, VM2_MAC, VM3_MAC = "fa:16:3e:03:0e:6e", "fa:16:3e:1c:8c:a8", "fa:16:3e:3d:91:66"
+VM2_MAC, VM3_MAC = "fa:16:3e:1c:8c:a8", "fa:16:3e:3d:91:66"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.fields import FIELDS, Field
-from warren.inspect.parse.match import Match, Term, of_terms, read_match
+from warren.inspect.parse.match import Term, read_match
 
 Values: TypeAlias = list[int]
 """The bits of every cell at `cell.order`; 0 where the packet has none. Changed in place while a packet is under way."""
@@ -66,16 +66,6 @@ def packet_of(terms: Iterable[Term]) -> Values:
     for term in terms:
         values[term.cell.order] |= term.value
     return values
-
-
-def described(values: Values) -> Match:
-    """What a packet holds, without zeroes."""
-    found = {
-        field: Term(field, values[field.order], field.mask)
-        for field in FIELDS
-        if not field.pieces and values[field.order]
-    }
-    return of_terms(found)
 
 
 def has_header(cell: Field, values: Values) -> bool:
