@@ -74,12 +74,13 @@ def _send_from_namespace(walk: Walk, host: Host, namespace: Namespace, packet: I
         if _ends_without_route(walk, routed, index, namespace):
             return
     if routed.kind == "local":
-        _take(walk, KernelPort(host, namespace, _loopback(namespace, routed.device)), passage.packet, index)
+        _take(walk, KernelPort(host, namespace, _own_link(namespace, routed.device)), passage.packet, index)
         return
     _post_route(walk, host, namespace, routed, passage.packet, index)
 
 
-def _loopback(namespace: Namespace, device: str) -> Link:
+def _own_link(namespace: Namespace, device: str) -> Link:
+    """The interface by which a namespace takes what it sends to itself."""
     return namespace.link(device) or namespace.links[0]
 
 
@@ -113,10 +114,8 @@ def _post_route(walk: Walk, host: Host, namespace: Namespace, routed: Routed, pa
         return
     link = namespace.link(routed.device)
     if link is None:
-        walk.end(
-            walk.hop(index, host, namespace.name, f"the route leads to {routed.device}, which is not there"),
-            Verdict.DROPPED_NO_ROUTE,
-        )
+        what = f"the route leads to {routed.device}, which is not there"
+        walk.stop(index, host, namespace.name, what, Verdict.DROPPED_NO_ROUTE)
         return
     kernel = KernelPort(host, namespace, link)
     if keeps_inside_address(namespace, routed.device, packet, passage.packet):
@@ -162,14 +161,12 @@ def _neighbour(walk: Walk, kernel: KernelPort, ip: str, source: str, parent: int
 
 def _arrive(walk: Walk, kernel: KernelPort, frame: Frame, index: int) -> None:
     if frame.vlan:
-        walk.end(
-            walk.hop(index, kernel.host, kernel.where, f"has no interface for VLAN {frame.vlan}"),
-            Verdict.DROPPED_NOT_FOR_US,
-        )
+        what = f"has no interface for VLAN {frame.vlan}"
+        walk.stop(index, kernel.host, kernel.where, what, Verdict.DROPPED_NOT_FOR_US)
         return
     if not frame.is_to_many and frame.destination != kernel.link.mac:
         what = f"is not {frame.destination}"
-        walk.end(walk.hop(index, kernel.host, kernel.where, what), Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, kernel.host, kernel.where, what, Verdict.DROPPED_NOT_FOR_US)
     elif isinstance(frame.payload, Arp):
         _arp(walk, kernel, frame.payload, index)
     else:
@@ -183,11 +180,11 @@ def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
     if arp.operation == 2:
         if is_ours or arp.target_mac == kernel.link.mac:
             walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
-            walk.end(walk.hop(index, kernel.host, kernel.where, f"learns {arp}"), Verdict.DELIVERED)
+            walk.stop(index, kernel.host, kernel.where, f"learns {arp}", Verdict.DELIVERED)
         return
     if not is_ours:
         what = f"does not have {arp.target_ip}"
-        walk.end(walk.hop(index, kernel.host, kernel.where, what), Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, kernel.host, kernel.where, what, Verdict.DROPPED_NOT_FOR_US)
         return
     if _is_refused(walk, kernel, arp.sender_ip, index):
         return
@@ -299,27 +296,27 @@ def _arrive_at_instance(walk: Walk, port: SwitchPort, frame: Frame, index: int) 
     endpoint = instance(port, walk.world.topology)
     place = f"instance {endpoint.name}"
     if not frame.is_to_many and frame.destination != endpoint.mac:
-        walk.end(walk.hop(index, port.host, place, f"is not {frame.destination}"), Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, port.host, place, f"is not {frame.destination}", Verdict.DROPPED_NOT_FOR_US)
         return
     payload = frame.payload
     if isinstance(payload, IpPacket):
         if not _may_take(endpoint, frame, payload):
             what = f"is not known to take what is for {payload.destination}"
-            walk.end(walk.hop(index, port.host, place, what), Verdict.NOT_CAPTURED)
+            walk.stop(index, port.host, place, what, Verdict.NOT_CAPTURED)
             return
         index = walk.hop(index, port.host, place, f"takes {payload}")
         walk.end(index, Verdict.DELIVERED)
         walk.delivered.append(Delivery(payload, port=port, hop=index))
     elif payload.operation == 2:
         _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
-        walk.end(walk.hop(index, port.host, place, f"learns {payload}"), Verdict.DELIVERED)
+        walk.stop(index, port.host, place, f"learns {payload}", Verdict.DELIVERED)
     elif payload.target_ip in endpoint.ips:
         _met(walk.world, endpoint)[payload.sender_ip] = payload.sender_mac
         index = walk.hop(index, port.host, place, f"answers: {payload.target_ip} is at {endpoint.mac}")
         walk.accepted.append(index)
         leave_instance(walk, endpoint, answer(payload, endpoint.mac), index)
     else:
-        walk.end(walk.hop(index, port.host, place, f"does not have {payload.target_ip}"), Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, port.host, place, f"does not have {payload.target_ip}", Verdict.DROPPED_NOT_FOR_US)
 
 
 def _may_take(endpoint: Endpoint, frame: Frame, packet: IpPacket) -> bool:

@@ -78,10 +78,23 @@ class Walk:
     """Hops at which somebody took an IP frame as meant for it, or answered ARP: one leg of the way ended well there."""
     learned: list[str] = field(default_factory=list)
 
-    def hop(self, parent: int, host: Host, place: str, what: str, **more: object) -> int:
+    def hop(  # noqa: PLR0913 - as many as a hop has
+        self, parent: int, host: Host, place: str, what: str, *, packet: str = "", interface: str = "",
+        evidence: str = "", object: str = "", is_tunnel: bool = False, is_untranslated: bool = False,  # noqa: A002
+        writes_arp: bool = False,
+    ) -> int:  # fmt: skip
         """Note a hop; gives its index."""
-        self.hops.append(Hop(host=host.name, place=place, what=what, parent=parent, **more))  # type: ignore[arg-type]
+        hop = Hop(
+            host=host.name, place=place, what=what, parent=parent, packet=packet, interface=interface,
+            evidence=evidence, object=object, is_tunnel=is_tunnel, is_untranslated=is_untranslated,
+            writes_arp=writes_arp,
+        )  # fmt: skip
+        self.hops.append(hop)
         return len(self.hops) - 1
+
+    def stop(self, parent: int, host: Host, place: str, what: str, verdict: Verdict) -> None:
+        """Note a hop at which the packet ends."""
+        self.end(self.hop(parent, host, place, what), verdict)
 
     def end(self, index: int, verdict: Verdict, mend: str = "") -> None:
         self.hops[index] = replace(self.hops[index], end=verdict, mend=mend)
@@ -247,7 +260,7 @@ class Walk:
         if self._is_refused(port, "NO_RECV", parent):
             return
         if self.depth(parent) > DEPTH_LIMIT or len(self.hops) > HOP_LIMIT:
-            self.end(self.hop(parent, port.host, port.bridge.name, "comes round again"), Verdict.LOOPED)
+            self.stop(parent, port.host, port.bridge.name, "comes round again", Verdict.LOOPED)
             return
         if port.bridge.flows is None:
             index = self.hop(parent, port.host, port.bridge.name, "its flows were not captured")
