@@ -8,7 +8,7 @@ from warren.core.errors import Conflict, NotFound
 from warren.core.names import ID_CHARS_IN_NAME
 from warren.inspect.parse.text import printable
 from warren.inspect.path.routing import LIMITED_BROADCAST, is_broadcast, is_multicast, route
-from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
+from warren.inspect.path.topology import Interface, SwitchPort, Topology
 from warren.inspect.snapshot.model import HOST_NAMESPACE, Address, Estate, Host, Namespace
 
 
@@ -149,11 +149,11 @@ def instance(port: SwitchPort, topology: Topology) -> Endpoint:
     return Endpoint(name=name, ips=ips, mac=mac, port=port, host=port.host)
 
 
-def _inside(port: SwitchPort, mac: str) -> KernelPort | None:
+def _inside(port: SwitchPort, mac: str) -> Interface | None:
     for namespace in port.host.namespaces:
         for link in namespace.links:
             if namespace.name != HOST_NAMESPACE and link.mac == mac and mac:
-                return KernelPort(port.host, namespace, link)
+                return Interface(port.host, namespace, link)
     return None
 
 

@@ -76,8 +76,8 @@ def _addresses(port: SwitchPort, topology: Topology) -> tuple[tuple[str, ...], s
     if port.port.type != "internal":
         endpoint = instance(port, topology)
         return endpoint.ips, endpoint.mac
-    kernel = topology.kernel_port_of(port)
-    return (tuple(a.ip for a in kernel.link.addresses), kernel.link.mac) if kernel else ((), "")
+    interface = topology.interface_of(port)
+    return (tuple(a.ip for a in interface.link.addresses), interface.link.mac) if interface else ((), "")
 
 
 def _of_hosts(topology: Topology) -> Iterator[Holder]:

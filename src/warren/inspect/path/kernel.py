@@ -26,7 +26,7 @@ from warren.inspect.path.routing import (
     route,
     setting,
 )
-from warren.inspect.path.topology import KernelPort, SwitchPort
+from warren.inspect.path.topology import Interface, SwitchPort
 from warren.inspect.path.walk import Aim, Delivery, Walk, ip_command, plain
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import Host, Link, Namespace
@@ -48,8 +48,8 @@ def settle(walk: Walk) -> None:
     """Let every frame that arrived somewhere go on, until nothing moves."""
     while walk.arrivals or walk.instance_arrivals:
         if walk.arrivals:
-            kernel, frame, index = walk.arrivals.popleft()
-            _arrive(walk, kernel, frame, index)
+            interface, frame, index = walk.arrivals.popleft()
+            _arrive(walk, interface, frame, index)
         else:
             port, frame, index = walk.instance_arrivals.popleft()
             _arrive_at_instance(walk, port, frame, index)
@@ -74,7 +74,7 @@ def _send_from_namespace(walk: Walk, host: Host, namespace: Namespace, packet: I
         if _ends_without_route(walk, routed, index, namespace):
             return
     if routed.kind == "local":
-        _take(walk, KernelPort(host, namespace, _own_link(namespace, routed.device)), passage.packet, index)
+        _take(walk, Interface(host, namespace, _own_link(namespace, routed.device)), passage.packet, index)
         return
     _post_route(walk, host, namespace, routed, passage.packet, index)
 
@@ -117,88 +117,88 @@ def _post_route(walk: Walk, host: Host, namespace: Namespace, routed: Routed, pa
         what = f"the route leads to {routed.device}, which is not there"
         walk.stop(index, host, namespace.name, what, Verdict.DROPPED_NO_ROUTE)
         return
-    kernel = KernelPort(host, namespace, link)
+    interface = Interface(host, namespace, link)
     if keeps_inside_address(namespace, routed.device, packet, passage.packet):
         what = f"sends it by {routed.device} with the inside address {packet.source}, which no rule translates"
         index = walk.hop(index, host, namespace.name, what, is_untranslated=True)
     if link.mtu and packet.size_bytes > link.mtu:
-        index = walk.hop(index, host, kernel.where, f"{packet.size_bytes} bytes do not fit into {link.mtu}")
+        index = walk.hop(index, host, interface.where, f"{packet.size_bytes} bytes do not fit into {link.mtu}")
         walk.end(index, Verdict.DROPPED_TOO_BIG, f"packets of at most {link.mtu} bytes")
         return
     if routed.kind == "many":
         mac = link_address(packet.destination)
     else:
-        mac, index = _neighbour(walk, kernel, routed.next_hop, routed.source or own, index)
+        mac, index = _neighbour(walk, interface, routed.next_hop, routed.source or own, index)
     if mac:
-        walk.transmit(kernel, Frame(source=link.mac, destination=mac, payload=plain(passage.packet)), index)
+        walk.transmit(interface, Frame(source=link.mac, destination=mac, payload=plain(passage.packet)), index)
 
 
-def _neighbour(walk: Walk, kernel: KernelPort, ip: str, source: str, parent: int) -> tuple[str, int]:
+def _neighbour(walk: Walk, interface: Interface, ip: str, source: str, parent: int) -> tuple[str, int]:
     """The MAC address of a next hop, asked for where it is not known; the hop that says so."""
-    place = kernel.namespace.name or kernel.host.name
-    mac = walk.world.neighbour(kernel, ip)
+    place = interface.namespace.name or interface.host.name
+    mac = walk.world.neighbour(interface, ip)
     if mac:
-        index = walk.hop(parent, kernel.host, place, f"knows that {ip} is at {mac}")
-        mend = f"{ip_command(kernel.namespace)} neigh del {ip} dev {kernel.link.name}"
+        index = walk.hop(parent, interface.host, place, f"knows that {ip} is at {mac}")
+        mend = f"{ip_command(interface.namespace)} neigh del {ip} dev {interface.link.name}"
         walk.aims[index] = Aim(
-            ip=ip, mac=mac, host=kernel.host.name, sent_from=kernel.link.mac, blamed=index, mend=mend
+            ip=ip, mac=mac, host=interface.host.name, sent_from=interface.link.mac, blamed=index, mend=mend
         )  # fmt: skip
         return mac, index
     if ":" in ip:
-        index = walk.hop(parent, kernel.host, place, f"would ask for {ip} by neighbour discovery")
+        index = walk.hop(parent, interface.host, place, f"would ask for {ip} by neighbour discovery")
         walk.end(index, Verdict.NOT_MODELLED)
         return "", index
-    frame = request(sender_mac=kernel.link.mac, sender_ip=source, target_ip=ip)
+    frame = request(sender_mac=interface.link.mac, sender_ip=source, target_ip=ip)
     asked = Walk(world=walk.world, title=f"ARP for {ip}")
-    asked.transmit(kernel, frame, -1)
+    asked.transmit(interface, frame, -1)
     settle(asked)
-    asker = Asker(host=kernel.host, place=place, mac=kernel.link.mac)
-    return told(walk, asked, asker, ip, walk.world.neighbour(kernel, ip), parent)
+    asker = Asker(host=interface.host, place=place, mac=interface.link.mac)
+    return told(walk, asked, asker, ip, walk.world.neighbour(interface, ip), parent)
 
 
 # Into a namespace.
 
 
-def _arrive(walk: Walk, kernel: KernelPort, frame: Frame, index: int) -> None:
+def _arrive(walk: Walk, interface: Interface, frame: Frame, index: int) -> None:
     if frame.vlan:
         what = f"has no interface for VLAN {frame.vlan}"
-        walk.stop(index, kernel.host, kernel.where, what, Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, interface.host, interface.where, what, Verdict.DROPPED_NOT_FOR_US)
         return
-    if not frame.is_to_many and frame.destination != kernel.link.mac:
+    if not frame.is_to_many and frame.destination != interface.link.mac:
         what = f"is not {frame.destination}"
-        walk.stop(index, kernel.host, kernel.where, what, Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, interface.host, interface.where, what, Verdict.DROPPED_NOT_FOR_US)
     elif isinstance(frame.payload, Arp):
-        _arp(walk, kernel, frame.payload, index)
+        _arp(walk, interface, frame.payload, index)
     else:
         if not frame.is_to_many:
             walk.accepted.append(index)
-        _ip(walk, kernel, frame, frame.payload, index)
+        _ip(walk, interface, frame, frame.payload, index)
 
 
-def _arp(walk: Walk, kernel: KernelPort, arp: Arp, index: int) -> None:
-    is_ours = _answers_for(kernel, arp.target_ip)
+def _arp(walk: Walk, interface: Interface, arp: Arp, index: int) -> None:
+    is_ours = _answers_for(interface, arp.target_ip)
     if arp.operation == 2:
-        if is_ours or arp.target_mac == kernel.link.mac:
-            walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
-            walk.stop(index, kernel.host, kernel.where, f"learns {arp}", Verdict.DELIVERED)
+        if is_ours or arp.target_mac == interface.link.mac:
+            walk.world.meet(interface, arp.sender_ip, arp.sender_mac)
+            walk.stop(index, interface.host, interface.where, f"learns {arp}", Verdict.DELIVERED)
         return
     if not is_ours:
         what = f"does not have {arp.target_ip}"
-        walk.stop(index, kernel.host, kernel.where, what, Verdict.DROPPED_NOT_FOR_US)
+        walk.stop(index, interface.host, interface.where, what, Verdict.DROPPED_NOT_FOR_US)
         return
-    if _is_refused(walk, kernel, arp.sender_ip, index):
+    if _is_refused(walk, interface, arp.sender_ip, index):
         return
-    walk.world.meet(kernel, arp.sender_ip, arp.sender_mac)
-    index = walk.hop(index, kernel.host, kernel.where, f"answers: {arp.target_ip} is at {kernel.link.mac}")
+    walk.world.meet(interface, arp.sender_ip, arp.sender_mac)
+    index = walk.hop(index, interface.host, interface.where, f"answers: {arp.target_ip} is at {interface.link.mac}")
     walk.accepted.append(index)
-    walk.transmit(kernel, answer(arp, kernel.link.mac), index)
+    walk.transmit(interface, answer(arp, interface.link.mac), index)
 
 
-def _answers_for(kernel: KernelPort, ip: str) -> bool:
+def _answers_for(interface: Interface, ip: str) -> bool:
     """Whether an interface answers for an address: its own, or with arp_ignore 0 any of its namespace, or by proxy."""
-    if any(address.ip == ip for address in kernel.link.addresses):
+    if any(address.ip == ip for address in interface.link.addresses):
         return True
-    namespace, device = kernel.namespace, kernel.link.name
+    namespace, device = interface.namespace, interface.link.name
     if namespace.holder_of(ip):
         return bool(namespace.sysctls) and not setting(namespace, device, "arp_ignore")
     if not (_is_proxy(namespace, device) and _forwards(namespace, is_ipv6=False)):
@@ -213,63 +213,63 @@ def _is_proxy(namespace: Namespace, device: str) -> bool:
     return setting(namespace, device, "proxy_arp") > 0 if is_known else device.startswith("fg-")
 
 
-def _is_refused(walk: Walk, kernel: KernelPort, source: str, parent: int) -> bool:
+def _is_refused(walk: Walk, interface: Interface, source: str, parent: int) -> bool:
     """Ends a packet whose source address the namespace does not let in by this interface."""
-    why = refused_source(kernel.namespace, kernel.link.name, source)
+    why = refused_source(interface.namespace, interface.link.name, source)
     if not why:
         return False
-    index = walk.hop(parent, kernel.host, kernel.where, f"refuses it: {why}")
-    mend = f"a route to {source} by {kernel.link.name}, or its rp_filter 0 and that of all"
-    walk.end(index, Verdict.DROPPED_SOURCE, "" if kernel.namespace.holder_of(source) else mend)
+    index = walk.hop(parent, interface.host, interface.where, f"refuses it: {why}")
+    mend = f"a route to {source} by {interface.link.name}, or its rp_filter 0 and that of all"
+    walk.end(index, Verdict.DROPPED_SOURCE, "" if interface.namespace.holder_of(source) else mend)
     return True
 
 
-def _ip(walk: Walk, kernel: KernelPort, frame: Frame, packet: IpPacket, index: int) -> None:
-    namespace = kernel.namespace
-    netfilter = walk.world.netfilter(kernel.host, namespace, is_ipv6=packet.is_ipv6)
-    own = first_address(namespace, kernel.link.name, is_ipv6=packet.is_ipv6)
-    packet = replace(packet, in_interface=kernel.link.name, source_mac=frame.source)
+def _ip(walk: Walk, interface: Interface, frame: Frame, packet: IpPacket, index: int) -> None:
+    namespace = interface.namespace
+    netfilter = walk.world.netfilter(interface.host, namespace, is_ipv6=packet.is_ipv6)
+    own = first_address(namespace, interface.link.name, is_ipv6=packet.is_ipv6)
+    packet = replace(packet, in_interface=interface.link.name, source_mac=frame.source)
     passage = netfilter.hook("PREROUTING", packet, own_address=own)
-    index = walk.note_passage(kernel.host, namespace, passage, index)
+    index = walk.note_passage(interface.host, namespace, passage, index)
     if passage.outcome is not Outcome.ACCEPT:
         return
     packet = passage.packet
     if is_multicast(packet.destination):
         index = walk.hop(
-            index, kernel.host, kernel.where, f"takes {packet.destination} only if it listens to that group"
+            index, interface.host, interface.where, f"takes {packet.destination} only if it listens to that group"
         )
         walk.end(index, Verdict.NOT_CAPTURED)
     elif is_broadcast(namespace, packet.destination):
-        _take(walk, kernel, packet, index)
-    elif not _is_refused(walk, kernel, packet.source, index):
+        _take(walk, interface, packet, index)
+    elif not _is_refused(walk, interface, packet.source, index):
         routed = route(
-            namespace, packet.destination, packet.source, came_by=kernel.link.name, mark=packet.mark
+            namespace, packet.destination, packet.source, came_by=interface.link.name, mark=packet.mark
         )  # fmt: skip
         if routed.kind == "local":
-            _take(walk, kernel, packet, index)
+            _take(walk, interface, packet, index)
         else:
-            _forward(walk, kernel, packet, routed, index)
+            _forward(walk, interface, packet, routed, index)
 
 
-def _forward(walk: Walk, kernel: KernelPort, packet: IpPacket, routed: Routed, index: int) -> None:
+def _forward(walk: Walk, interface: Interface, packet: IpPacket, routed: Routed, index: int) -> None:
     """A packet for somebody else goes on, if the namespace is a router and lets it pass."""
-    namespace = kernel.namespace
-    place = namespace.name or kernel.host.name
+    namespace = interface.namespace
+    place = namespace.name or interface.host.name
     if not _forwards(namespace, is_ipv6=packet.is_ipv6):
-        index = walk.hop(index, kernel.host, place, f"does not have {packet.destination} and does not forward")
+        index = walk.hop(index, interface.host, place, f"does not have {packet.destination} and does not forward")
         walk.end(index, Verdict.DROPPED_NOT_FORWARDED, "net.ipv4.ip_forward=1, if it should be a router")
         return
-    index = walk.hop(index, kernel.host, place, f"routes {packet}", evidence=routed.evidence)
+    index = walk.hop(index, interface.host, place, f"routes {packet}", evidence=routed.evidence)
     if _ends_without_route(walk, routed, index, namespace):
         return
     if packet.ttl <= 1:
         walk.end(index, Verdict.DROPPED_TTL)
         return
     packet = replace(packet, out_interface=routed.device, ttl=packet.ttl - 1)
-    passage = walk.world.netfilter(kernel.host, namespace, is_ipv6=packet.is_ipv6).hook("FORWARD", packet)
-    index = walk.note_passage(kernel.host, namespace, passage, index)
+    passage = walk.world.netfilter(interface.host, namespace, is_ipv6=packet.is_ipv6).hook("FORWARD", packet)
+    index = walk.note_passage(interface.host, namespace, passage, index)
     if passage.outcome is Outcome.ACCEPT:
-        _post_route(walk, kernel.host, namespace, routed, passage.packet, index)
+        _post_route(walk, interface.host, namespace, routed, passage.packet, index)
 
 
 def _forwards(namespace: Namespace, *, is_ipv6: bool) -> bool:
@@ -278,15 +278,15 @@ def _forwards(namespace: Namespace, *, is_ipv6: bool) -> bool:
     return namespace.sysctls.get(name, "1" if namespace.name.startswith(_ROUTERS) else "0") == "1"
 
 
-def _take(walk: Walk, kernel: KernelPort, packet: IpPacket, index: int) -> None:
-    netfilter = walk.world.netfilter(kernel.host, kernel.namespace, is_ipv6=packet.is_ipv6)
+def _take(walk: Walk, interface: Interface, packet: IpPacket, index: int) -> None:
+    netfilter = walk.world.netfilter(interface.host, interface.namespace, is_ipv6=packet.is_ipv6)
     passage: Passage = netfilter.hook("INPUT", packet)
-    index = walk.note_passage(kernel.host, kernel.namespace, passage, index)
+    index = walk.note_passage(interface.host, interface.namespace, passage, index)
     if passage.outcome is not Outcome.ACCEPT:
         return
-    index = walk.hop(index, kernel.host, kernel.where, f"takes {plain(passage.packet)}")
+    index = walk.hop(index, interface.host, interface.where, f"takes {plain(passage.packet)}")
     walk.end(index, Verdict.DELIVERED)
-    walk.delivered.append(Delivery(passage.packet, kernel=kernel, hop=index))
+    walk.delivered.append(Delivery(passage.packet, interface=interface, hop=index))
 
 
 # An instance whose inside was not captured.
@@ -348,14 +348,14 @@ def leave_instance(walk: Walk, endpoint: Endpoint, frame: Frame, parent: int) ->
         walk.receive(tap, frame, parent)
 
 
-def _tap(world: World, port: SwitchPort) -> KernelPort | None:
+def _tap(world: World, port: SwitchPort) -> Interface | None:
     """The interface that the instance holds: the switch port itself, or the port of its qbr that is not the qvb."""
-    kernel = world.topology.kernel_port_of(port)
-    other = world.topology.other_end(kernel) if kernel else None
+    interface = world.topology.interface_of(port)
+    other = world.topology.other_end(interface) if interface else None
     if other is None or not other.link.master:
-        return kernel
+        return interface
     taps = world.topology.bridged_with(other)
-    return taps[0] if len(taps) == 1 else kernel
+    return taps[0] if len(taps) == 1 else interface
 
 
 def _send_from_instance(walk: Walk, endpoint: Endpoint, packet: IpPacket, parent: int) -> None:

@@ -12,7 +12,7 @@ from warren.inspect.path.hop import Path, Trace, Verdict
 from warren.inspect.path.kernel import leave_instance, send, settle
 from warren.inspect.path.outside import astray, unanswered
 from warren.inspect.path.routing import route
-from warren.inspect.path.topology import KernelPort
+from warren.inspect.path.topology import Interface
 from warren.inspect.path.walk import Delivery, Departure, Walk, plain
 from warren.inspect.path.world import World, world_of
 from warren.inspect.snapshot.model import Estate
@@ -108,7 +108,7 @@ def trace_frame(estate: Estate, source: Endpoint, frame: Frame, target: Endpoint
             raise Invalid(
                 "NoInterface", f"no interface of {source.name} has {frame.source}, the frame's source address"
             )
-        walk.transmit(KernelPort(source.host, source.namespace, link), frame, -1)
+        walk.transmit(Interface(source.host, source.namespace, link), frame, -1)
     elif source.port:
         leave_instance(walk, source, frame, -1)
     else:
@@ -236,10 +236,10 @@ def _is_with(delivery: Delivery, target: Endpoint) -> bool:
     if delivery.port is not None:
         taken_by = (delivery.port.host.name, delivery.port.port.name)
         return target.port is not None and taken_by == (target.port.host.name, target.port.port.name)
-    kernel, namespace = delivery.kernel, target.namespace
-    if kernel is None or namespace is None or target.host is None:
+    interface, namespace = delivery.interface, target.namespace
+    if interface is None or namespace is None or target.host is None:
         return False
-    return (kernel.host.name, kernel.namespace.name) == (target.host.name, namespace.name)
+    return (interface.host.name, interface.namespace.name) == (target.host.name, namespace.name)
 
 
 def _may_be_outside(walk: Walk, target: Endpoint | None) -> bool:
@@ -271,16 +271,16 @@ def _back(world: World, there: Ended, target: Endpoint, source: Endpoint) -> End
         packet = _answer(there.departure.frame.payload)
         walk = Walk(world=world, title=f"the answer from outside: {packet}")
         frame = Frame(source=sent.destination, destination=sent.source, payload=packet, vlan=sent.vlan)
-        walk.receive(there.departure.kernel, frame, -1)
+        walk.receive(there.departure.interface, frame, -1)
         settle(walk)
         return _ended(walk, source)
     return there
 
 
 def _where(world: World, delivery: Delivery, target: Endpoint) -> Endpoint:
-    if delivery.kernel:
-        kernel = delivery.kernel
-        return Endpoint(name=target.name, ips=target.ips, host=kernel.host, namespace=kernel.namespace)
+    if delivery.interface:
+        interface = delivery.interface
+        return Endpoint(name=target.name, ips=target.ips, host=interface.host, namespace=interface.namespace)
     return instance(delivery.port, world.topology) if delivery.port else target
 
 
@@ -304,17 +304,19 @@ def _answer(packet: IpPacket) -> IpPacket:
 
 def _enter_from_outside(walk: Walk, packet: IpPacket) -> None:
     """In by every physical interface of a bridge that an external network is on, asking by ARP first."""
-    for kernel in walk.world.topology.outer_lan:
+    for interface in walk.world.topology.outer_lan:
         asked = Walk(world=walk.world, title=f"ARP for {packet.destination}")
         asked.receive(
-            kernel, request(sender_mac=OUTSIDE_MAC, sender_ip=packet.source, target_ip=packet.destination), -1
+            interface, request(sender_mac=OUTSIDE_MAC, sender_ip=packet.source, target_ip=packet.destination), -1
         )
         settle(asked)
         replies = [d.frame for d in asked.departed if d.frame.destination == OUTSIDE_MAC]
         if replies:
             frame = Frame(source=OUTSIDE_MAC, destination=replies[0].source, payload=packet)
-            index = walk.hop(-1, kernel.host, "outside", f"{packet.destination} answers ARP with {replies[0].source}")
-            walk.receive(kernel, frame, index)
+            index = walk.hop(
+                -1, interface.host, "outside", f"{packet.destination} answers ARP with {replies[0].source}"
+            )
+            walk.receive(interface, frame, index)
             settle(walk)
             return
     host = walk.world.estate.hosts[0]

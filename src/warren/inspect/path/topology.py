@@ -12,7 +12,7 @@ from warren.inspect.snapshot.model import HOST_NAMESPACE, Address, Bridge, Bridg
 
 
 @dataclass(frozen=True, slots=True)
-class KernelPort:
+class Interface:
     """An interface of the kernel in one namespace of one host."""
 
     host: Host
@@ -58,40 +58,40 @@ class Topology:
         }
 
     @cached_property
-    def _links(self) -> Mapping[tuple[str, str], KernelPort]:
+    def _links(self) -> Mapping[tuple[str, str], Interface]:
         """(host, interface) -> the interface, inside a namespace before the host's own."""
-        found: dict[tuple[str, str], KernelPort] = {}
+        found: dict[tuple[str, str], Interface] = {}
         for host in self.estate.hosts:
             for namespace in sorted(host.namespaces, key=lambda ns: ns.name == HOST_NAMESPACE):
                 for link in namespace.links:
-                    found.setdefault((host.name, link.name), KernelPort(host, namespace, link))
+                    found.setdefault((host.name, link.name), Interface(host, namespace, link))
         return found
 
-    def kernel_port_of(self, port: SwitchPort) -> KernelPort | None:
+    def interface_of(self, port: SwitchPort) -> Interface | None:
         """The kernel's interface of a switch port: an internal one may be in any namespace."""
         if port.port.type == "internal":
             return self._links.get((port.host.name, port.port.name))
         namespace = port.host.namespace(HOST_NAMESPACE)
         link = namespace.link(port.port.name) if namespace else None
-        return KernelPort(port.host, namespace, link) if namespace and link else None
+        return Interface(port.host, namespace, link) if namespace and link else None
 
-    def switch_port_of(self, kernel: KernelPort) -> SwitchPort | None:
+    def switch_port_of(self, interface: Interface) -> SwitchPort | None:
         """The switch port that an interface is, if it is one."""
-        found = self.switch_ports.get((kernel.host.name, kernel.link.name))
+        found = self.switch_ports.get((interface.host.name, interface.link.name))
         if found is None:
             return None
-        same = self.kernel_port_of(found)
-        return found if same and same.namespace.name == kernel.namespace.name else None
+        same = self.interface_of(found)
+        return found if same and same.namespace.name == interface.namespace.name else None
 
-    def other_end(self, kernel: KernelPort) -> KernelPort | None:
+    def other_end(self, interface: Interface) -> Interface | None:
         """The other end of a veth pair, where both ends were captured."""
-        link = kernel.link
+        link = interface.link
         if link.peer_name:
-            other = kernel.namespace.link(link.peer_name)
+            other = interface.namespace.link(link.peer_name)
             is_pair = other is not None and link.name in (other.peer_name, "") and other.kind in ("veth", "")
-            return KernelPort(kernel.host, kernel.namespace, other) if other and is_pair else None
-        end = self._pairs[kernel.host.name].get((kernel.namespace.name, link.name))
-        return KernelPort(kernel.host, *end) if end else None
+            return Interface(interface.host, interface.namespace, other) if other and is_pair else None
+        end = self._pairs[interface.host.name].get((interface.namespace.name, link.name))
+        return Interface(interface.host, *end) if end else None
 
     @cached_property
     def _pairs(self) -> Mapping[str, Mapping[tuple[str, str], End]]:
@@ -99,7 +99,7 @@ class Topology:
         return {host.name: veth_pairs(host) for host in self.estate.hosts}
 
     @cached_property
-    def outer_lan(self) -> tuple[KernelPort, ...]:
+    def outer_lan(self) -> tuple[Interface, ...]:
         """Interfaces on the LAN outside: NICs of bridges for physical networks, and hosts with an address on it.
 
         That they are on one LAN is inferred: the bridges are joined to br-int and have no tunnels, the addresses are
@@ -122,15 +122,15 @@ class Topology:
                 is_nic = port is not None and _is_physical(port.bridge) and port.port.type in ("", "system")
                 is_there = port is None and any(_prefix(a) in prefixes for a in link.addresses)
                 if namespace and (is_there or (is_nic and port and not port.port.port_id)):
-                    found.append(KernelPort(host, namespace, link))
+                    found.append(Interface(host, namespace, link))
         return tuple(found)
 
-    def bridged_with(self, kernel: KernelPort) -> tuple[KernelPort, ...]:
+    def bridged_with(self, interface: Interface) -> tuple[Interface, ...]:
         """The other ports of the Linux bridge that an interface is a port of."""
         return tuple(
-            KernelPort(kernel.host, kernel.namespace, link)
-            for link in kernel.namespace.links
-            if link.master == kernel.link.master and link.name != kernel.link.name
+            Interface(interface.host, interface.namespace, link)
+            for link in interface.namespace.links
+            if link.master == interface.link.master and link.name != interface.link.name
         )
 
     def patched(self, port: SwitchPort) -> SwitchPort | None:

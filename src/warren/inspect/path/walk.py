@@ -18,7 +18,7 @@ from warren.inspect.path.frame import Frame
 from warren.inspect.path.hop import TABLE, Hop, Path, Verdict
 from warren.inspect.path.mend import rule_mend
 from warren.inspect.path.switch import Forwarded
-from warren.inspect.path.topology import KernelPort, SwitchPort
+from warren.inspect.path.topology import Interface, SwitchPort
 from warren.inspect.path.world import World
 from warren.inspect.snapshot.model import HOST_NAMESPACE, REFUSALS, Host, Namespace
 
@@ -31,7 +31,7 @@ class Delivery:
     """A packet that reached its end: the namespace, or the instance's port."""
 
     packet: IpPacket
-    kernel: KernelPort | None = None
+    interface: Interface | None = None
     port: SwitchPort | None = None
     hop: int = 0
 
@@ -41,7 +41,7 @@ class Departure:
     """A frame that left the captured hosts by a physical interface."""
 
     frame: Frame
-    kernel: KernelPort
+    interface: Interface
     hop: int = 0
 
 
@@ -68,8 +68,8 @@ class Walk:
     hops: list[Hop] = field(default_factory=list)
     delivered: list[Delivery] = field(default_factory=list)
     departed: list[Departure] = field(default_factory=list)
-    arrivals: deque[tuple[KernelPort, Frame, int]] = field(default_factory=deque)
-    """Frames that reached an interface of the kernel; `kernel` goes on with them."""
+    arrivals: deque[tuple[Interface, Frame, int]] = field(default_factory=deque)
+    """Frames that came in by an interface; `kernel` goes on with them."""
     instance_arrivals: deque[tuple[SwitchPort, Frame, int]] = field(default_factory=deque)
     """Frames that reached an instance whose inside was not captured."""
     aims: dict[int, Aim] = field(default_factory=dict)
@@ -107,132 +107,134 @@ class Walk:
 
     # From a kernel's interface outwards.
 
-    def transmit(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def transmit(self, interface: Interface, frame: Frame, parent: int) -> None:
         """A namespace sends a frame by one of its interfaces."""
         index = self.hop(
             parent,
-            kernel.host,
-            kernel.where,
-            f"leaves by {kernel.link.name}",
+            interface.host,
+            interface.where,
+            f"leaves by {interface.link.name}",
             packet=str(frame),
-            interface=kernel.link.name,
+            interface=interface.link.name,
         )
-        if not kernel.link.is_up:
-            self._is_down(kernel, frame, index)
+        if not interface.link.is_up:
+            self._is_down(interface, frame, index)
             return
-        port = self.world.topology.switch_port_of(kernel)
+        port = self.world.topology.switch_port_of(interface)
         if port and port.port.type == "internal":
             self.enter_bridge(port, frame, index)
         else:
-            self.cross(kernel, frame, index)
+            self.cross(interface, frame, index)
 
-    def cross(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def cross(self, interface: Interface, frame: Frame, parent: int) -> None:
         """A frame goes through an interface to whatever is at its other end."""
-        other = self.world.topology.other_end(kernel)
+        other = self.world.topology.other_end(interface)
         if other:
             self.receive(other, frame, parent)
             return
-        port = self.world.topology.switch_port_of(kernel)
+        port = self.world.topology.switch_port_of(interface)
         is_nic = port is not None and not port.port.port_id
-        if is_nic or (port is None and kernel.namespace.name == HOST_NAMESPACE and not kernel.link.master):
-            self._leave(kernel, frame, parent)
+        if is_nic or (port is None and interface.namespace.name == HOST_NAMESPACE and not interface.link.master):
+            self._leave(interface, frame, parent)
         elif port:
             self.instance_arrivals.append((port, frame, parent))
         else:
-            self._to_tap(kernel, frame, parent)
+            self._to_tap(interface, frame, parent)
 
-    def _to_tap(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def _to_tap(self, interface: Interface, frame: Frame, parent: int) -> None:
         """A tap on a Linux bridge: the instance is behind it, its port is the bridge's other one."""
-        for neighbour in self.world.topology.bridged_with(kernel):
+        for neighbour in self.world.topology.bridged_with(interface):
             end = self.world.topology.other_end(neighbour)
             port = self.world.topology.switch_port_of(end) if end else None
             if port and port.port.port_id:
                 self.instance_arrivals.append((port, frame, parent))
                 return
-        index = self.hop(parent, kernel.host, kernel.where, "goes to what is plugged there", packet=str(frame))
+        index = self.hop(parent, interface.host, interface.where, "goes to what is plugged there", packet=str(frame))
         self.end(index, Verdict.NOT_CAPTURED)
 
-    def _leave(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
-        index = self.hop(parent, kernel.host, kernel.link.name, f"leaves host {kernel.host.name}", packet=str(frame))
-        takers = self._takers(kernel, frame)
+    def _leave(self, interface: Interface, frame: Frame, parent: int) -> None:
+        index = self.hop(
+            parent, interface.host, interface.link.name, f"leaves host {interface.host.name}", packet=str(frame)
+        )
+        takers = self._takers(interface, frame)
         if frame.is_to_many or not takers:
-            self.departed.append(Departure(frame, kernel, index))
+            self.departed.append(Departure(frame, interface, index))
             self.end(index, Verdict.LEFT)
         for taker in takers:
             self.receive(taker, frame, index)
 
-    def _takers(self, kernel: KernelPort, frame: Frame) -> list[KernelPort]:
+    def _takers(self, interface: Interface, frame: Frame) -> list[Interface]:
         """Who else on the LAN outside gets a frame: all, or the host that has the address."""
         topology = self.world.topology
-        others = [port for port in topology.outer_lan if port != kernel] if kernel in topology.outer_lan else []
+        others = [port for port in topology.outer_lan if port != interface] if interface in topology.outer_lan else []
         return [port for port in others if frame.is_to_many or topology.has_mac(port.host, frame.destination)]
 
-    def receive(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def receive(self, interface: Interface, frame: Frame, parent: int) -> None:
         """A frame comes in by an interface of the kernel."""
         index = self.hop(
             parent,
-            kernel.host,
-            kernel.where,
-            f"comes in by {kernel.link.name}",
+            interface.host,
+            interface.where,
+            f"comes in by {interface.link.name}",
             packet=str(frame),
-            interface=kernel.link.name,
+            interface=interface.link.name,
         )
-        if not kernel.link.is_up:
-            self._is_down(kernel, frame, index)
+        if not interface.link.is_up:
+            self._is_down(interface, frame, index)
         elif self.depth(index) > DEPTH_LIMIT or len(self.hops) > HOP_LIMIT:
             self.end(index, Verdict.LOOPED)
-        elif port := self.world.topology.switch_port_of(kernel):
+        elif port := self.world.topology.switch_port_of(interface):
             self.enter_bridge(port, frame, index)
-        elif kernel.link.master:
-            self._enter_linux_bridge(kernel, frame, index)
-        elif kernel.namespace.name == HOST_NAMESPACE and kernel.link.name.startswith(ON_LINUX_BRIDGE):
-            mend = f"ip link set {kernel.link.name} master qbr{kernel.link.name[3:]}"
+        elif interface.link.master:
+            self._enter_linux_bridge(interface, frame, index)
+        elif interface.namespace.name == HOST_NAMESPACE and interface.link.name.startswith(ON_LINUX_BRIDGE):
+            mend = f"ip link set {interface.link.name} master qbr{interface.link.name[3:]}"
             self.end(index, Verdict.DROPPED_NO_PORT, mend)
         else:
-            self.arrivals.append((kernel, frame, index))
+            self.arrivals.append((interface, frame, index))
 
     # Through a Linux bridge.
 
-    def _enter_linux_bridge(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def _enter_linux_bridge(self, interface: Interface, frame: Frame, parent: int) -> None:
         """To the port that has the address, or to all others; iptables sees IP frames on the way (br_netfilter)."""
-        bridge = kernel.link.master
-        link = kernel.namespace.link(bridge)
+        bridge = interface.link.master
+        link = interface.namespace.link(bridge)
         if link and not link.is_up:
-            index = self.hop(parent, kernel.host, bridge, f"{bridge} is down and forwards nothing")
+            index = self.hop(parent, interface.host, bridge, f"{bridge} is down and forwards nothing")
             self.end(index, Verdict.DROPPED_DOWN, f"ip link set {bridge} up")
             return
-        self.world.bridge_addresses[kernel.host.name, bridge, frame.source] = kernel.link.name
-        known = self.world.bridge_addresses.get((kernel.host.name, bridge, frame.destination))
-        others = self.world.topology.bridged_with(kernel)
+        self.world.bridge_addresses[interface.host.name, bridge, frame.source] = interface.link.name
+        known = self.world.bridge_addresses.get((interface.host.name, bridge, frame.destination))
+        others = self.world.topology.bridged_with(interface)
         if known and not frame.is_to_many:
             others = tuple(other for other in others if other.link.name == known)
         if not others:
-            index = self.hop(parent, kernel.host, bridge, f"has no port towards {frame.destination}")
+            index = self.hop(parent, interface.host, bridge, f"has no port towards {frame.destination}")
             self.end(index, Verdict.DROPPED_NO_PORT, f"a port of {bridge} that leads there")
         for other in others:
-            passed, index = self._bridge_filter(kernel, other, frame, parent)
+            passed, index = self._bridge_filter(interface, other, frame, parent)
             if passed:
                 self.transmit(other, passed, index)
 
     def _bridge_filter(
-        self, kernel: KernelPort, other: KernelPort, frame: Frame, parent: int
+        self, interface: Interface, other: Interface, frame: Frame, parent: int
     ) -> tuple[Frame | None, int]:
         packet = frame.payload
-        if not isinstance(packet, IpPacket) or not filters_bridges(kernel.namespace, is_ipv6=packet.is_ipv6):
-            return frame, self.hop(parent, kernel.host, kernel.link.master, f"bridged to {other.link.name}")
-        bridge = kernel.link.master
-        netfilter = self.world.netfilter(kernel.host, kernel.namespace, is_ipv6=packet.is_ipv6)
-        packet = replace(packet, source_mac=frame.source, in_interface=bridge, physdev_in=kernel.link.name)
+        if not isinstance(packet, IpPacket) or not filters_bridges(interface.namespace, is_ipv6=packet.is_ipv6):
+            return frame, self.hop(parent, interface.host, interface.link.master, f"bridged to {other.link.name}")
+        bridge = interface.link.master
+        netfilter = self.world.netfilter(interface.host, interface.namespace, is_ipv6=packet.is_ipv6)
+        packet = replace(packet, source_mac=frame.source, in_interface=bridge, physdev_in=interface.link.name)
         index = parent
         for hook in ("PREROUTING", "FORWARD", "POSTROUTING"):
             if hook != "PREROUTING":
                 packet = replace(packet, out_interface=bridge, physdev_out=other.link.name)
             passage = netfilter.hook(hook, packet)
-            index = self.note_passage(kernel.host, kernel.namespace, passage, index, place=bridge)
+            index = self.note_passage(interface.host, interface.namespace, passage, index, place=bridge)
             packet = passage.packet
             if passage.outcome is not Outcome.ACCEPT:
                 return None, index
-        index = self.hop(index, kernel.host, bridge, f"bridged to {other.link.name}")
+        index = self.hop(index, interface.host, bridge, f"bridged to {other.link.name}")
         return replace(frame, payload=plain(packet)), index
 
     def note_passage(self, host: Host, namespace: Namespace, passage: Passage, parent: int, *, place: str = "") -> int:
@@ -306,7 +308,7 @@ class Walk:
         elif found.is_tunnel:
             self._tunnel(port, frame, parent)
         else:
-            self._to_kernel(port, frame, parent)
+            self._to_interface(port, frame, parent)
 
     def _is_refused(self, port: SwitchPort, word: str, parent: int) -> bool:
         """Ends a frame at a port that ovs-ofctl mod-port told to take or to send nothing."""
@@ -396,10 +398,10 @@ class Walk:
         size = frame.payload.size_bytes if isinstance(frame.payload, IpPacket) else 28
         return bool(link and link.mtu and size + TUNNEL_OVERHEAD_BYTES.get(port.port.type, 0) > link.mtu)
 
-    def _to_kernel(self, port: SwitchPort, frame: Frame, parent: int) -> None:
+    def _to_interface(self, port: SwitchPort, frame: Frame, parent: int) -> None:
         """By an internal port into its namespace, by another one through the kernel's interface."""
         frame = replace(frame, tunnel_id=0)
-        kernel = self.world.topology.kernel_port_of(port)
+        interface = self.world.topology.interface_of(port)
         index = self.hop(
             parent,
             port.host,
@@ -408,24 +410,24 @@ class Walk:
             packet=str(frame),
             interface=port.port.name,
         )
-        if kernel is None:
+        if interface is None:
             if port.port.port_id and port.port.type != "internal":
                 self.instance_arrivals.append((port, frame, index))
             else:
                 self.end(index, Verdict.NOT_CAPTURED, "its interface is in no namespace that was captured")
-        elif not kernel.link.is_up:
-            self._is_down(kernel, frame, index)
+        elif not interface.link.is_up:
+            self._is_down(interface, frame, index)
         elif port.port.type == "internal":
-            self.arrivals.append((kernel, frame, index))
+            self.arrivals.append((interface, frame, index))
         else:
-            self.cross(kernel, frame, index)
+            self.cross(interface, frame, index)
 
-    def _is_down(self, kernel: KernelPort, frame: Frame, parent: int) -> None:
+    def _is_down(self, interface: Interface, frame: Frame, parent: int) -> None:
         """Ends a frame at an interface that is down. Of a bridge's own one that is as it should be: nobody uses it."""
-        index = self.hop(parent, kernel.host, kernel.where, f"{kernel.link.name} is down")
-        is_unused = frame.is_to_many and kernel.host.bridge(kernel.link.name) is not None
+        index = self.hop(parent, interface.host, interface.where, f"{interface.link.name} is down")
+        is_unused = frame.is_to_many and interface.host.bridge(interface.link.name) is not None
         verdict = Verdict.DROPPED_NOT_FOR_US if is_unused else Verdict.DROPPED_DOWN
-        self.end(index, verdict, f"{ip_command(kernel.namespace)} link set {kernel.link.name} up")
+        self.end(index, verdict, f"{ip_command(interface.namespace)} link set {interface.link.name} up")
 
     def is_behind(self, index: int, ancestor: int) -> bool:
         """Whether a hop is another one or came of it."""

@@ -12,7 +12,7 @@ from warren.inspect.filter.read import read_rules, read_sets
 from warren.inspect.parse.problem import Problem
 from warren.inspect.path.holders import Holders, holders_of
 from warren.inspect.path.switch import Switch
-from warren.inspect.path.topology import KernelPort, SwitchPort, Topology
+from warren.inspect.path.topology import Interface, SwitchPort, Topology
 from warren.inspect.snapshot.model import Estate, Host, Namespace, Printout
 from warren.inspect.snapshot.text import Page
 
@@ -68,19 +68,19 @@ class World:
     def _complain(self, host: Host, problems: Iterable[Problem]) -> None:
         self.problems += [replace(problem, file=f"{host.name}/{problem.file}") for problem in problems]
 
-    def neighbour(self, kernel: KernelPort, ip: str) -> str:
+    def neighbour(self, interface: Interface, ip: str) -> str:
         """The MAC address that a namespace already knows for an address; empty where it must ask."""
-        found = self.neighbours.get((kernel.host.name, kernel.namespace.name, kernel.link.name, ip))
+        found = self.neighbours.get((interface.host.name, interface.namespace.name, interface.link.name, ip))
         if found:
             return found
-        for entry in kernel.namespace.neighbours:
-            if (entry.ip, entry.device) == (ip, kernel.link.name) and entry.mac and entry.state in _USABLE_STATES:
+        for entry in interface.namespace.neighbours:
+            if (entry.ip, entry.device) == (ip, interface.link.name) and entry.mac and entry.state in _USABLE_STATES:
                 return entry.mac
         return ""
 
-    def meet(self, kernel: KernelPort, ip: str, mac: str) -> None:
+    def meet(self, interface: Interface, ip: str, mac: str) -> None:
         """Remember who has an address."""
-        self.neighbours[kernel.host.name, kernel.namespace.name, kernel.link.name, ip] = mac
+        self.neighbours[interface.host.name, interface.namespace.name, interface.link.name, ip] = mac
 
 
 def world_of(estate: Estate) -> World:
