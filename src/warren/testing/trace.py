@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_BRIDGE: Final = re.compile(r'bridge\("([^"]+)"\)')
-_LOOKUP: Final = re.compile(r"\s*(\d+)\. (.*)")
-_MISS: Final = re.compile(r"No match\.|priority 0(,|$)")
-_SEGMENT: Final = re.compile(r"\s*load:(0x[0-9a-f]+|0)->NXM_NX_TUN_ID\[\]")
+from warren.inspect.snapshot.text import Page
+from warren.inspect.snapshot.trace import read_trace
+
+_SEGMENT: Final = re.compile(r"load:(0x[0-9a-f]+|0)->NXM_NX_TUN_ID\[\]")
 _TAG: Final = re.compile(r"push_vlan\(vid=(\d+)")
 _BETWEEN_ACTIONS: Final = re.compile(r",(?![^(]*\))")
 
@@ -33,27 +33,15 @@ class Trace:
 
 def parse_trace(text: str, datapath_ports: Mapping[int, str]) -> Trace:
     """The output of `ofproto/trace`; `datapath_ports` names the numbers in its last line."""
-    hits: set[tuple[str, int]] = set()
-    misses: set[tuple[str, int]] = set()
-    segmentation_ids: set[int] = set()
-    bridge = ""
-    for line in text.splitlines():
-        if found := _BRIDGE.match(line):
-            bridge = found[1]
-        elif found := _LOOKUP.match(line):
-            (misses if _MISS.match(found[2]) else hits).add((bridge, int(found[1])))
-        elif found := _SEGMENT.match(line):
-            segmentation_ids.add(int(found[1], 16))
+    found = read_trace(Page(file="ofproto/trace", text=text))
+    misses = [lookup for lookup in found.lookups if not (lookup.priority or lookup.match)]
+    marks = [_SEGMENT.match(action) for lookup in found.lookups for action in lookup.actions]
     return Trace(
-        hits=frozenset(hits),
-        misses=frozenset(misses),
-        delivered=frozenset(_delivered(_actions(text), datapath_ports)),
-        segmentation_ids=frozenset(segmentation_ids),
+        hits=frozenset((lookup.bridge, lookup.table) for lookup in found.lookups if lookup not in misses),
+        misses=frozenset((lookup.bridge, lookup.table) for lookup in misses),
+        delivered=frozenset(_delivered(found.datapath_actions, datapath_ports)),
+        segmentation_ids=frozenset(int(mark[1], 16) for mark in marks if mark),
     )
-
-
-def _actions(text: str) -> str:
-    return text.rpartition("Datapath actions: ")[2].partition("\n")[0].strip()
 
 
 def _delivered(actions: str, names: Mapping[int, str]) -> Iterator[tuple[str, int | None]]:
