@@ -99,7 +99,7 @@ def _question(proto: str, dport: int | None, sport: int, size: int, *, is_raw: b
         raise Invalid("NoPorts", f"{printable(proto)} has no ports; --dport goes with --proto tcp or --proto udp")
     if dport is None and has_ports and not is_raw:
         word = printable(proto)
-        raise Invalid("NoPort", f"say to which port of {word}: for example --proto {word} --dport 53")
+        raise Invalid("NoPort", f"say to which port: for example --proto {word} --dport 53")
     if is_arp:
         return None
     return Question(protocol=protocol, source_port=sport, destination_port=dport or 0, size_bytes=size)
