@@ -342,14 +342,11 @@ class Walk:
             return
         other = self.world.topology.tunnelled(port)
         if other is None:
-            peer = self.world.topology.host_of_address(remote)
-            self.end(
-                index,
-                Verdict.DROPPED_NO_TUNNEL if peer else Verdict.NOT_CAPTURED,
-                f"make a {port.port.type} port to {local} on {peer.name}"
-                if peer
-                else f"capture the host of {remote} too",
-            )
+            if peer := self.world.topology.host_of_address(remote):
+                self.end(index, Verdict.DROPPED_NO_TUNNEL, f"make a {port.port.type} port to {local} on {peer.name}")
+            else:
+                missing = self.world.topology.estate.names.hosts.get(remote, f"the host of {remote}")
+                self.end(index, Verdict.NOT_CAPTURED, f"capture {missing} too")
             return
         if port.port.tunnel_udp_port != other.port.tunnel_udp_port:
             self._has_other_udp_port(port, other, index)
