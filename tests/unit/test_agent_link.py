@@ -223,6 +223,13 @@ def test_a_line_that_is_no_message_is_refused_with_the_servers_name(
         next(iter(connect(url).stream(None)))
 
 
+def test_a_line_that_never_ends_is_refused_before_it_fills_the_memory(connect: Callable[[str], Server]) -> None:
+    script = Script()
+    script.conversations.put([b" " * (1 << 20)] * 65)
+    with serving(script) as url, pytest.raises(Rejected, match=f"{url} sent .* a line of more than 64 MiB"):
+        next(iter(connect(url).stream(None)))
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind", "sentence"),
     [

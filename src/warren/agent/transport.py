@@ -29,6 +29,8 @@ REPORT_TIMEOUT_S: Final = 10.0
 SILENCE_TIMEOUT_S: Final = 30.0
 """A state stream that sent nothing, not even a keepalive, for this long is dead."""
 READ_BYTES: Final = 1 << 16
+LINE_BYTES_MAX: Final = 1 << 26
+"""A server that never ends a line must not take the host's memory; a state of 100,000 objects is shorter."""
 SAID_BYTES_MAX: Final = 1 << 13
 REASON_LETTERS_MAX: Final = 500
 BROKEN: Final = (HTTPError, OSError, ValueError)
@@ -91,8 +93,7 @@ class Server:
         try:
             if response.status != HTTPStatus.OK:
                 raise self._refusal(response)
-            for line in _lines(response):
-                yield self._message(line)
+            yield from self._messages(response)
         except BROKEN as error:
             raise Unreachable(f"the state stream of {self.url} broke: {_brief(error)}") from error
         finally:
@@ -136,9 +137,10 @@ class Server:
         except BROKEN as error:
             raise Unreachable(f"the server {self.url} does not answer: {_brief(error)}") from error
 
-    def _message(self, line: bytes) -> StateMessage:
+    def _messages(self, response: BaseHTTPResponse) -> Iterator[StateMessage]:
         try:
-            return decode_message(line)
+            for line in _lines(response):
+                yield decode_message(line)
         except Rejected as error:
             raise Rejected(f"the server {self.url} sent what it should not: {error}; check server.url") from error
 
@@ -208,13 +210,19 @@ def _read_token(path: Path) -> str:
 
 
 def _lines(response: BaseHTTPResponse) -> Iterator[bytes]:
-    """Whole lines of a body of unknown length, each as soon as its end has come."""
-    pieces: list[bytes] = []
+    """Whole lines of a body of unknown length, each as soon as its end has come.
+
+    Raises:
+        Rejected: a line does not end.
+    """
+    line = bytearray()
     while piece := response.read1(READ_BYTES):
         *ended, rest = piece.split(b"\n")
-        for line in ended:
-            pieces.append(line)
-            if whole := b"".join(pieces).strip():
+        for end in ended:
+            line += end
+            if whole := bytes(line).strip():
                 yield whole
-            pieces = []
-        pieces.append(rest)
+            line.clear()
+        line += rest
+        if len(line) > LINE_BYTES_MAX:
+            raise Rejected(f"a line of more than {LINE_BYTES_MAX >> 20} MiB, which no state has")
