@@ -89,3 +89,31 @@ def test_metrics_are_served_where_they_are_asked_for(tmp_path: Path) -> None:
         finally:
             running.terminate()
             assert running.wait(timeout=10) == -15, "SIGTERM ends the agent at once"
+
+
+def test_a_second_agent_on_a_switch_is_refused_until_the_first_ends_however_it_ends(tmp_path: Path) -> None:
+    """With a name and a state directory of its own; that of the first keeps nobody out."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    with private_ovs() as ovs:
+        one, two = (config(folder, ovs.db) for folder in folders)
+        two.write_text(two.read_text().replace('host = "h"', 'host = "g"'))
+        lock = ovs.directory / "warren-agent.lock"
+        first = start(one)
+        try:
+            wait_until(lambda: lock.exists() and lock.read_text() == str(first.pid), "the first agent has the switch")
+            refused = agent(two)
+        finally:
+            first.kill()
+            first.wait()
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(
+            f"warren: another agent (process {first.pid}) works with {ovs.directory}: stop it first; "
+        )
+        again = start(two)
+        try:
+            wait_until(lambda: lock.read_text() == str(again.pid), "the next agent has the switch at once")
+        finally:
+            again.kill()
+            again.wait()

@@ -1,15 +1,14 @@
-"""What the agent keeps on disk: its last desired state, and the lock that makes it the only agent of the directory.
+"""What the agent keeps on disk: its last desired state, in a directory of which it is the only agent.
 
 The state file is one `snapshot` message, so that what is read back goes through the same door as what a server says.
 """
 
-import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from warren.core.errors import DriverError, Rejected, Unmet
+from warren.agent.lock import Lock
+from warren.core.errors import DriverError, Rejected
 from warren.sync.messages import Snapshot, decode_message, encode
 
 STATE_FILE: Final = "state.json"
@@ -22,38 +21,19 @@ class StateDirectory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._state = path / STATE_FILE
-        self._lock: int | None = None
+        self._lock = Lock(path / LOCK_FILE)
 
     def hold(self) -> None:
-        """Make the directory if need be and keep every other agent out until this process ends, however it ends.
+        """Be the only agent that works with it.
 
         Raises:
-            Unmet: it cannot be written, or another agent holds it.
+            Unmet: as `Lock.hold`.
         """
-        try:
-            self._path.mkdir(mode=0o755, parents=True, exist_ok=True)
-            lock = os.open(self._path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise Unmet(f"the state directory {self._path} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
-            raise Unmet(
-                f"another agent (process {holder}) works with {self._path}: stop it first; "
-                "two agents can only be on two hosts, each with a state_dir of its own"
-            ) from error
-        self._lock = lock
-        with suppress(OSError):  # a full disk; the lock holds all the same, only its holder's number is not said
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, str(os.getpid()).encode(), 0)
+        self._lock.hold()
 
     def release(self) -> None:
         """Let another agent have it."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def has_state(self) -> bool:
         """Whether there is one; somebody may have removed it."""

@@ -16,6 +16,7 @@ from warren.agent.disk import StateDirectory
 from warren.agent.drivers.dnsmasq import Dnsmasq as DnsmasqDriver
 from warren.agent.drivers.ovsdb import Ovsdb
 from warren.agent.link import StateLink, delays
+from warren.agent.lock import Lock
 from warren.agent.loop import AUDIT, RETRY, Outcome, Pass, Reason, Source, Stage, run_pass
 from warren.agent.preflight import check, layout_of, run_directory
 from warren.agent.report import Reporter
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from warren.agent.metrics import Metrics
 
 DNSMASQ_DIRECTORY: Final = "dhcp"
+SWITCH_LOCK: Final = "warren-agent.lock"
+"""In the run directory of Open vSwitch: two agents with a state_dir each must not share a switch either."""
 ONCE_WAIT_S: Final = 5.0
 """How long a single pass waits for the server before it takes what is on disk."""
 
@@ -57,6 +60,7 @@ class Agent:
         self._config = config
         self._layout = layout_of(config, check(config, Ovsdb(config.ovs.db)))
         self._disk = StateDirectory(config.state_dir)
+        self._switch_lock = Lock(run_directory(config) / SWITCH_LOCK)
         self._dnsmasq = DnsmasqDriver(config.state_dir / DNSMASQ_DIRECTORY)
         self._wake = Wake()
         server = Server(config.server, config.host, config.roles)
@@ -73,7 +77,7 @@ class Agent:
         Raises:
             Unmet: another agent runs, or the metrics' address is in use.
         """
-        self._disk.hold()
+        self._hold()
         threading.excepthook = _end
         account = Account(_metrics(self._config))
         log.info(
@@ -101,7 +105,7 @@ class Agent:
             Unmet: another agent runs, and this is not dry.
         """
         if not is_dry:
-            self._disk.hold()
+            self._hold()
         self._link.start("" if is_dry else self._name)
         self._wake.wait(wait_s)
         state = self._link.state
@@ -109,6 +113,15 @@ class Agent:
             url = self._config.server.url
             raise Rejected(f"the server {url} gave no state within {wait_s:g} s, and there is none on disk")
         return run_pass(Pass(state=state, is_dry=is_dry), self._stages())
+
+    def _hold(self) -> None:
+        """Be the host's only agent.
+
+        Raises:
+            Unmet: there is another.
+        """
+        self._disk.hold()
+        self._switch_lock.hold()
 
     def _stages(self) -> tuple[Stage, ...]:
         """The stages in their order, knowing nothing yet of the host."""

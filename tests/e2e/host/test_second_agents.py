@@ -20,11 +20,14 @@ def test_a_second_agent_on_the_host_is_refused_with_one_sentence(estate: Estate)
 
 
 def test_a_second_agent_of_the_same_name_is_told_nothing_and_changes_nothing(estate: Estate) -> None:
-    """As on another machine with a copy of the configuration: it finds no lock."""
+    """As on another machine with a copy of the configuration: it finds no lock, in `state_dir` or beside the switch."""
     compute, directory = estate.host("compute1"), estate.lab.host("compute1") / "run" / "warren"
     config, log = directory / "second.toml", directory / "second.log"
     text = (directory / "agent.toml").read_text()
-    config.write_text(text.replace('"/run/warren/state"', '"/run/warren/second"'))
+    compute.must("mkdir", "-p", "/run/warren/ovs")
+    compute.must("sh", "-c", "ln -sf /run/openvswitch/*.sock /run/openvswitch/*.mgmt /run/warren/ovs")
+    text = text.replace('"/run/warren/state"', '"/run/warren/second"')
+    config.write_text(text.replace("[ovs]\n", '[ovs]\ndb = "unix:/run/warren/ovs/db.sock"\n'))
     before = estate.flow_ages("compute1")
     with log.open("w") as said:
         second = subprocess.Popen(
