@@ -86,7 +86,14 @@ class Estate:
         api.wait_until(is_said, f"a line with {words} in {self.log(host)}", within_s)
 
     def kill_vswitchd(self, host: str) -> None:
-        pid = int(self.host(host).must("cat", "/run/openvswitch/ovs-vswitchd.pid"))
+        self._kill_daemon(host, "ovs-vswitchd")
+
+    def kill_ovsdb(self, host: str) -> None:
+        self._kill_daemon(host, "ovsdb-server")
+
+    def _kill_daemon(self, host: str, name: str) -> None:
+        """Wait until it is gone, too: it holds its pidfile until then, and the next would not start."""
+        pid = int(self.host(host).must("cat", f"/run/openvswitch/{name}.pid"))
         processes.end_one(pid, self.lab.lab_id)
 
     def start_vswitchd(self, host: str) -> None:

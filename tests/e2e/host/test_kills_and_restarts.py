@@ -51,7 +51,8 @@ def test_a_network_host_whose_switch_was_killed_routes_and_serves_again(estate: 
 
 def test_a_database_server_that_is_killed_and_started_again_is_watched_and_repaired_as_before(estate: Estate) -> None:
     compute = estate.host("compute2")
-    compute.must("sh", "-c", "kill -9 $(cat /run/openvswitch/ovsdb-server.pid); rm -f /run/openvswitch/db.sock")
+    estate.kill_ovsdb("compute2")
+    compute.must("rm", "-f", "/run/openvswitch/db.sock")
     compute.must(*START_OVSDB)
     with estate.logs("compute2", "ovsdb.repair", "tag=99"):
         compute.must("ovs-vsctl", "--timeout=20", "set", "Port", f"qvo{estate.second.port_id[:11]}", "tag=99")
