@@ -141,7 +141,8 @@ def everything_of(estate: Estate) -> dict[str, list[str]]:
     for bridge in ("br-int", "br-tun", "br-ex"):
         flows = network.must("ovs-ofctl", "--no-stats", "--names", "dump-flows", bridge).splitlines()
         ports = network.must("ovs-ofctl", "dump-ports-desc", bridge).splitlines()
-        found[f"{bridge} ports"] = [line for line in ports if "config:" in line]
+        # Of what is in a namespace, the kernel's datapath says up or down as it was before it went there.
+        found[f"{bridge} ports"] = [line.replace("PORT_DOWN", "0") for line in ports if "config:" in line]
         flows = [OFPORT_LOADED.sub("REG5", line) for line in flows if "hard_timeout" not in line]
         found[bridge] = [" ".join(sorted(WORDS.split(line))) for line in flows]
     for namespace in (estate.router_namespace, estate.dhcp_namespace):
