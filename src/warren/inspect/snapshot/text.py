@@ -59,6 +59,11 @@ def ip_of(text: str) -> str:
         return ""
 
 
+def neighbour_of(ip: str) -> str:
+    """Another address of every prefix of 31 bits and fewer that an address is in."""
+    return str(ip_address(int(ip_address(ip)) ^ 1))
+
+
 @dataclass(slots=True)
 class Page:
     """One file while it is read: its lines, and what was not understood in it."""

@@ -1,7 +1,6 @@
 """Against the API: what nobody asked for, and what was asked for and is missing."""
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from typing import TypeAlias
 
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX
@@ -9,11 +8,10 @@ from warren.inspect.filter.evaluate import Outcome, walk
 from warren.inspect.filter.match import Known
 from warren.inspect.filter.model import RuleSet
 from warren.inspect.filter.packet import IpPacket, Tracked
-from warren.inspect.filter.read import read_rules
 from warren.inspect.filter.source_nat import source_nat_rule
-from warren.inspect.snapshot.model import Namespace, Printout
+from warren.inspect.snapshot.model import Namespace
 from warren.inspect.snapshot.names import NamedFloatingIp
-from warren.inspect.snapshot.text import Page
+from warren.inspect.snapshot.text import neighbour_of
 from warren.inspect.verify.facts import EstateFacts, HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 
@@ -129,9 +127,9 @@ def _source_nat(facts: HostFacts) -> Iterator[Finding]:
         _, inside = next(_addresses(namespace, "qr-", "sg-"), ("", "")) if outside else ("", "")
         if not inside:
             continue
-        other = str(ip_address(int(ip_address(inside)) ^ 1))
-        packet = IpPacket(source=other, destination=outside, out_interface=gateway, tracked=Tracked(state="NEW"))
-        chains = _rules(namespace.iptables).tables.get("nat", {})
+        neighbour = neighbour_of(inside)
+        packet = IpPacket(source=neighbour, destination=outside, out_interface=gateway, tracked=Tracked(state="NEW"))
+        chains = facts.packet_filter(namespace.iptables).tables.get("nat", {})
         walked = walk("nat", chains, "POSTROUTING", packet, Known())
         if walked.outcome is Outcome.ACCEPT and walked.translation is None:
             yield Finding(
@@ -154,10 +152,6 @@ def _addresses(namespace: Namespace, *prefixes: str) -> Iterator[tuple[str, str]
                 yield link.name, address.ip
 
 
-def _rules(saved: Printout) -> RuleSet:
-    return read_rules(Page(file=saved.file, text=saved.text))
-
-
 _Routers: TypeAlias = Mapping[str, list[tuple[HostFacts, Namespace, Mapping[str, str]]]]
 """Namespace -> the hosts that have it (several, where a router is highly available) and what each translates."""
 
@@ -168,7 +162,7 @@ def _floating_ips(estate: EstateFacts) -> Iterator[Finding]:
     for facts in estate.hosts:
         for ns in facts.host.namespaces:
             if ns.name.startswith(ROUTER_NAMESPACE_PREFIX) and ns.iptables:
-                translated = _translations(_rules(ns.iptables))
+                translated = _translations(facts.packet_filter(ns.iptables))
                 routers.setdefault(ns.name, []).append((facts, ns, translated))
     asked: set[tuple[str, str]] = set()
     for floating in estate.estate.names.floating_ips.values():

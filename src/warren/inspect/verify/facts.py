@@ -6,10 +6,22 @@ from functools import cached_property
 from typing import Final
 
 from warren.core.names import DHCP_NAMESPACE_PREFIX, INTEGRATION_BRIDGE, ROUTER_NAMESPACE_PREFIX, TUNNEL_BRIDGE
+from warren.inspect.filter.model import RuleSet
+from warren.inspect.filter.read import read_rules
 from warren.inspect.parse import fields as f
 from warren.inspect.parse.problem import Problem
-from warren.inspect.snapshot.model import DEAD_VLAN, HOST_NAMESPACE, Bridge, BridgePort, Estate, Host, Namespace
+from warren.inspect.snapshot.model import (
+    DEAD_VLAN,
+    HOST_NAMESPACE,
+    Bridge,
+    BridgePort,
+    Estate,
+    Host,
+    Namespace,
+    Printout,
+)
 from warren.inspect.snapshot.names import Names
+from warren.inspect.snapshot.text import Page
 from warren.inspect.verify.tables import Tables, Unicast, goes_to, read_tables
 
 Segment = tuple[str, int]
@@ -49,6 +61,8 @@ class HostFacts:
     """VLAN -> network id -> a port of br-int that says so."""
     problems: list[Problem] = field(default_factory=list)
     """What of its packet filters could not be read."""
+    filters: dict[str, RuleSet] = field(default_factory=dict)
+    """File -> the packet filter in it, of routers and DHCP servers: several judges ask for them."""
 
     @property
     def name(self) -> str:
@@ -58,6 +72,19 @@ class HostFacts:
     def services(self) -> Iterator[Namespace]:
         """Its routers and DHCP servers, as far as they were captured."""
         return (ns for ns in self.host.namespaces if ns.name.startswith(SERVICE_PREFIXES) and ns.is_complete)
+
+    def packet_filter(self, saved: Printout) -> RuleSet:
+        """What iptables-save printed in the namespace of a router or DHCP server, read once."""
+        if saved.file not in self.filters:
+            self.filters[saved.file] = self.read_filter(saved)
+        return self.filters[saved.file]
+
+    def read_filter(self, saved: Printout) -> RuleSet:
+        """What iptables-save printed, of whatever size, kept nowhere; what is not understood goes to `problems`."""
+        page = Page(file=f"{self.name}/{saved.file}", text=saved.text)
+        rules = read_rules(page)
+        self.problems.extend(page.problems)
+        return rules
 
     @cached_property
     def tunnels(self) -> tuple[Tunnel, ...]:
@@ -105,7 +132,9 @@ class HostFacts:
     def without_rules(self) -> "HostFacts":
         """The same with only those flows whose shape is known: what is compared between hosts."""
         tables = {name: replace(found, rules=(), by_table={}) for name, found in self.tables.items()}
-        facts = HostFacts(host=self.host, names=self.names, tables=tables, vlan_networks=self.vlan_networks)
+        facts = HostFacts(
+            host=self.host, names=self.names, tables=tables, vlan_networks=self.vlan_networks, filters=self.filters
+        )
         facts.__dict__["segments"] = self.segments  # a cached property, computed while its flows are there
         return facts
 

@@ -7,7 +7,6 @@ for, and what every security group lets pass must come through.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from typing import Final, TypeAlias
 
 from warren.core.names import INTEGRATION_BRIDGE
@@ -16,11 +15,11 @@ from warren.inspect.filter.hooks import Netfilter, Passage
 from warren.inspect.filter.match import Known
 from warren.inspect.filter.model import AddressSet, Chain, Rule, RuleSet
 from warren.inspect.filter.packet import ICMP, PROTOCOLS, TCP, IpPacket, Tracked
-from warren.inspect.filter.read import read_rules, read_sets
+from warren.inspect.filter.read import read_sets
 from warren.inspect.filter.underlay import arriving, kept_out, let_in
-from warren.inspect.snapshot.model import HOST_NAMESPACE, BridgePort, Namespace, Printout
+from warren.inspect.snapshot.model import HOST_NAMESPACE, BridgePort, Namespace
 from warren.inspect.snapshot.names import Names
-from warren.inspect.snapshot.text import Page
+from warren.inspect.snapshot.text import Page, neighbour_of
 from warren.inspect.verify.facts import HostFacts
 from warren.inspect.verify.finding import Finding, Severity
 
@@ -48,21 +47,14 @@ def filter_findings(facts: HostFacts) -> Iterator[Finding]:
     for namespace in facts.services:
         for command, saved in (("iptables", namespace.iptables), ("ip6tables", namespace.ip6tables)):
             if saved is not None:
-                yield from _service(facts, namespace, command, _read(facts, saved))
+                yield from _service(facts, namespace, command, facts.packet_filter(saved))
     own = facts.host.namespace(HOST_NAMESPACE)
     if own and own.iptables:
-        rules = _filter(_read(facts, own.iptables))
+        rules = _filter(facts.read_filter(own.iptables))
         yield from _before_instances(facts, own, rules)
         yield from _before_tunnels(facts, own, rules)
     if own and own.ip6tables and any(":" in tunnel.local for tunnel in facts.tunnels):
-        yield from _before_tunnels(facts, own, _filter(_read(facts, own.ip6tables)), is_ipv6=True)
-
-
-def _read(facts: HostFacts, saved: Printout) -> RuleSet:
-    page = Page(file=f"{facts.name}/{saved.file}", text=saved.text)
-    rules = read_rules(page)
-    facts.problems += page.problems
-    return rules
+        yield from _before_tunnels(facts, own, _filter(facts.read_filter(own.ip6tables)), is_ipv6=True)
 
 
 def _sets(namespace: Namespace) -> Mapping[str, AddressSet]:
@@ -188,7 +180,7 @@ def _probes(plug: _Plug, names: Names) -> Iterator[tuple[IpPacket, str]]:
     named = names.ports.get(plug.port.port_id)
     own = next((ip for ip in named.ips if ":" not in ip), "") if named else ""
     if own:
-        other = str(ip_address(int(ip_address(own)) ^ 1))
+        other = neighbour_of(own)
         for protocol in (TCP, _UDP, ICMP):
             packet = IpPacket(
                 source=own, destination=other, protocol=protocol, icmp_type=0, tracked=_ESTABLISHED, in_interface=bridge
