@@ -2,12 +2,12 @@
 """Which place a trace names, where several hops and several copies could be blamed."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.faults import edit
 
 from warren.inspect.path.endpoint import find
 from warren.inspect.path.hop import Path as Way
@@ -36,16 +36,6 @@ def failed(folder: Path, sender: str, receiver: str) -> Way:
     topology = Topology(estate=known)
     paths = trace(known, find(sender, topology), find(receiver, topology), Question()).paths
     return next(path for path in paths if not path.verdict.is_success)
-
-
-def edit(file: str, pattern: str, replacement: str) -> Callable[[Path], None]:
-    def plant(folder: Path) -> None:
-        path = folder / file
-        after = re.sub(pattern, replacement, path.read_text(), flags=re.MULTILINE)
-        assert after != path.read_text()
-        path.write_text(after)
-
-    return plant
 
 
 def neighbour(host: str, namespace: str, ip: str, mac: str, device: str) -> Callable[[Path], None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.faults import edit
 
 from warren.cli.trace import Shown, as_object, lines
 from warren.inspect.path.endpoint import find
@@ -171,16 +172,6 @@ def test_the_answer_is_let_in_because_the_question_was_asked() -> None:
     back = asked(estate(), "vm2", WORLD, "udp 53").paths[1]
     assert back.verdict is Verdict.DELIVERED
     assert any("RELATED,ESTABLISHED" in hop.evidence for hop in back.way)
-
-
-def edit(file: str, pattern: str, replacement: str) -> Callable[[Path], None]:
-    def plant(folder: Path) -> None:
-        path = folder / file
-        after = re.sub(pattern, replacement, path.read_text(), flags=re.MULTILINE)
-        assert after != path.read_text()
-        path.write_text(after)
-
-    return plant
 
 
 def link(host: str, prefix: str, **values: object) -> Callable[[Path], None]:

@@ -2,14 +2,13 @@
 """Packets through the dumps of a real Neutron: where they go, both ways, and which fault stops them where."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.faults import edit
 
 from warren.core.errors import Conflict, Invalid, NotFound
 from warren.inspect.path.endpoint import find
@@ -122,16 +121,6 @@ def test_instances_need_not_be_seen_inside(copy: Path, sender: str, receiver: st
     without_instances(copy)
     paths = asked(estate(copy), sender, receiver).paths
     assert [path.verdict.name for path in paths] == verdicts
-
-
-def edit(file: str, pattern: str, replacement: str) -> Callable[[Path], None]:
-    def plant(folder: Path) -> None:
-        path = folder / file
-        after = re.sub(pattern, replacement, path.read_text(), flags=re.MULTILINE)
-        assert after != path.read_text()
-        path.write_text(after)
-
-    return plant
 
 
 VM2 = "fa:16:3e:df:c9:3b"

@@ -1,14 +1,13 @@
 """A healthy Neutron has no fault; each fault planted in a copy of its dumps is found, and is the first one named."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.faults import Plant, edit
 
 from warren.inspect.snapshot.model import Estate
 from warren.inspect.snapshot.names import Names, read_names
@@ -40,22 +39,6 @@ def test_a_healthy_neutron_has_no_fault(stage: str) -> None:
 
 def test_a_healthy_neutron_has_no_fault_against_its_api_either() -> None:
     assert judged(LAST, names()).findings == ()
-
-
-Plant = Callable[[Path], None]
-
-
-def edit(file: str, pattern: str, replacement: str) -> Plant:
-    """A fault planted by changing one file; it must change something."""
-
-    def plant(folder: Path) -> None:
-        path = folder / file
-        before = path.read_text()
-        after = re.sub(pattern, replacement, before, flags=re.MULTILINE)
-        assert after != before, f"{pattern} is not in {file}"
-        path.write_text(after)
-
-    return plant
 
 
 def write(file: str, text: str) -> Plant:
